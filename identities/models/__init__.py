@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from identities.models.api_token import ApiToken
+from identities.models.extension import Extension
+from identities.models.handle import BUILT_IN, EMAIL, MOBILE_PHONE, BlockedIdentifier, Handle, bare, fold_handle
+from identities.models.identity import UNSET, Identity, IdentityQuerySet, Pair
+from identities.models.routing_log import RoutingLogEntry
+
+__all__ = [
+    "BUILT_IN",
+    "EMAIL",
+    "MOBILE_PHONE",
+    "UNSET",
+    "ApiToken",
+    "BlockedIdentifier",
+    "Extension",
+    "Handle",
+    "Identity",
+    "IdentityQuerySet",
+    "Pair",
+    "RoutingLogEntry",
+    "bare",
+    "fold_handle",
+]

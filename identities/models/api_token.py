@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from identities.models.extension import Extension
+
+PREFIX = "omneo"
+
+# "Last used" is for people, so once a minute is enough; a write for every request would be the hottest row of all.
+LAST_USED_STEP = datetime.timedelta(minutes=1)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret. It has 256 random bits, so that a plain hash is as good as a slow one."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    def current(self) -> ApiTokenQuerySet:
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+
+    def expired(self) -> ApiTokenQuerySet:
+        return self.filter(expires_at__lte=timezone.now(), revoked_at=None)
+
+    def authenticate(self, plain: str) -> ApiToken | None:
+        """The token that this text is, if it may be used now: not revoked, not expired, its owner still welcome."""
+        prefix, _separator, rest = plain.partition("_")
+        key, _separator, secret = rest.partition("_")
+        if prefix != PREFIX or not (key.isalnum() and key.isascii()):
+            return None
+        token = self.current().select_related("user", "extension").filter(key=key).first()
+        if token is None or not hmac.compare_digest(token.digest, digest(secret)):
+            return None
+        if not token.user.is_active or (token.extension is not None and not token.extension.enabled):
+            return None
+        token.mark_used()
+        return token
+
+
+class ApiToken(models.Model):
+    """A bearer token of the API. Its secret is shown once; the row keeps a public key to find it and a digest."""
+
+    key = models.CharField(_("key"), max_length=32, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    name = models.CharField(_("name"), max_length=255)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens", verbose_name=_("user")
+    )
+    extension = models.ForeignKey(
+        Extension, models.CASCADE, null=True, blank=True, related_name="api_tokens", verbose_name=_("extension")
+    )
+    scopes = ArrayField(models.CharField(max_length=255), verbose_name=_("scopes"), default=list, blank=True)
+    rate_limit = models.PositiveIntegerField(
+        _("rate limit"), null=True, blank=True, help_text=_("Requests per minute; empty for no limit.")
+    )
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    window_started_at = models.DateTimeField(null=True, editable=False)
+    window_count = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def issue(
+        cls,
+        *,
+        user: User,
+        name: str,
+        scopes: Iterable[str],
+        extension: Extension | None = None,
+        expires_at: datetime.datetime | None = None,
+    ) -> tuple[ApiToken, str]:
+        """Make a token. Returns its row and its full text, which is not kept and cannot be shown again."""
+        key, secret = secrets.token_hex(8), secrets.token_hex(32)
+        token = cls.objects.create(
+            key=key,
+            digest=digest(secret),
+            user=user,
+            name=name,
+            scopes=list(dict.fromkeys(scopes)),
+            extension=extension,
+            expires_at=expires_at,
+        )
+        return token, f"{PREFIX}_{key}_{secret}"
+
+    def revoke(self) -> None:
+        self.revoked_at = timezone.now()
+        self.save(update_fields=["revoked_at", "updated_at"])
+
+    def mark_used(self) -> None:
+        now = timezone.now()
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_STEP)
+        if self.last_used_at is None or self.last_used_at < now - LAST_USED_STEP:
+            ApiToken.objects.filter(stale, pk=self.pk).update(last_used_at=now)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Extension(models.Model):
+    """An integration with its own service account; it may claim handles, which then nobody else writes."""
+
+    slug = models.CharField(
+        _("slug"),
+        max_length=64,
+        primary_key=True,
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9_-]*\Z", _("Use lower-case letters, digits, - and _."))],
+    )
+    name = models.CharField(_("name"), max_length=255)
+    service_account = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="extension", verbose_name=_("service account")
+    )
+    enabled = models.BooleanField(
+        _("enabled"), default=True, help_text=_("A disabled extension's tokens are refused; its identities stay.")
+    )
+    secret_variables = ArrayField(
+        models.CharField(max_length=128),
+        verbose_name=_("secret variables"),
+        default=list,
+        blank=True,
+        help_text=_("Names of the environment variables that hold its shared secrets. Never the secrets."),
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("extension")
+        verbose_name_plural = _("extensions")
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug

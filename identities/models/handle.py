@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Self
+
+import re2
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Least
+from django.db.models.lookups import GreaterThan
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from identities.models.extension import Extension
+
+# A profile's contact points are identities under these two, which nobody may rename, retire, reserve or renormalise.
+EMAIL = "email"
+MOBILE_PHONE = "mobile_phone"
+BUILT_IN = {EMAIL: "email", MOBILE_PHONE: "phone"}
+
+# Words that mean the profile itself in requests, so that no system can be called by them.
+NOT_HANDLES = {"id", "profileid"}
+
+# Counting stops here, so that the catalogue costs the same at any size.
+MOST_COUNTED = 10_000
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def fold_handle(name: str) -> str:
+    """What two spellings of one handle have in common: lower case, without `-` and `_`."""
+    return name.strip().casefold().replace("-", "").replace("_", "")
+
+
+def compile_pattern(pattern: str) -> re2._Regexp:
+    """Compile a regular expression that staff wrote.
+
+    RE2 runs in linear time: a pattern typed in the admin cannot hang a till. Raises ValidationError.
+    """
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options=options)
+    except re2.error as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+        raise ValidationError(
+            _("This is not a regular expression: %(reason)s."), code="invalid", params={"reason": reason}
+        ) from error
+
+
+class HandleQuerySet(models.QuerySet["Handle"]):
+    def with_usage(self) -> Self:
+        """Annotate how many identities each handle has, `usage_count`, counted no further than MOST_COUNTED."""
+        used = RawSQL(  # noqa: S611 - constants only
+            """
+            SELECT count(*) FROM (
+                SELECT 1 FROM identities_identity AS used WHERE used.handle = identities_handle.name LIMIT %s
+            ) AS counted
+            """,
+            [MOST_COUNTED + 1],
+            output_field=models.BigIntegerField(),
+        )
+        return self.annotate(
+            usage_count=Least(used, MOST_COUNTED), usage_count_is_capped=GreaterThan(used, MOST_COUNTED)
+        )
+
+
+class Handle(models.Model):
+    """A kind of name, such as `shopify` or `loyalty-card`: what it is, who may write it, and how it is compared."""
+
+    class Status(models.TextChoices):
+        UNDOCUMENTED = "undocumented", _("undocumented")
+        AGREED = "agreed", _("agreed")
+        RETIRED = "retired", _("retired")
+
+    class Normaliser(models.TextChoices):
+        EXACT = "exact", _("exact (trimmed)")
+        FOLD = "fold", _("without regard to case")
+        DIGITS = "digits", _("digits only")
+        PHONE = "phone", _("phone number")
+        EMAIL = "email", _("e-mail address")
+
+    name = models.CharField(
+        _("name"),
+        max_length=64,
+        primary_key=True,
+        validators=[RegexValidator(rf"^{SLUG.pattern}\Z", _("Use lower-case letters, digits, - and _."))],
+    )
+    fold = models.CharField(max_length=64, unique=True, editable=False)
+    renamed_to = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, editable=False, related_name="former_names"
+    )
+    label = models.CharField(_("label"), max_length=255, blank=True)
+    description = models.TextField(_("description"), blank=True)
+    example = models.CharField(_("example"), max_length=255, blank=True)
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.UNDOCUMENTED)
+    reserved_for = models.ForeignKey(
+        Extension,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="handles",
+        verbose_name=_("reserved for"),
+        help_text=_("Only this extension then adds, changes or deletes identities of this handle."),
+    )
+    normaliser = models.CharField(_("normaliser"), max_length=16, choices=Normaliser, default=Normaliser.EXACT)
+    pattern = models.CharField(
+        _("pattern"),
+        max_length=255,
+        blank=True,
+        help_text=_("A regular expression (RE2) that the whole normal form must match. New writes only."),
+    )
+    single_valued = models.BooleanField(
+        _("single-valued"), default=False, help_text=_("A profile has one active identity of it at most.")
+    )
+    max_per_profile = models.PositiveIntegerField(_("most per profile"), null=True, blank=True)
+    immutable = models.BooleanField(
+        _("immutable"), default=False, help_text=_("Its identifiers cannot be changed once written.")
+    )
+    sensitive = models.BooleanField(_("sensitive"), default=False, help_text=_("Masked in lists and logs."))
+    priority = models.IntegerField(
+        _("priority"), default=0, help_text=_("When a record names several profiles, the bigger number decides.")
+    )
+    auto_merge = models.BooleanField(_("merges by itself"), default=False, editable=False)
+    agreed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, editable=False, related_name="+"
+    )
+    agreed_at = models.DateTimeField(_("agreed"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("first seen"), default=timezone.now, editable=False)
+
+    objects = HandleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("handle")
+        verbose_name_plural = _("handles")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.fold = fold_handle(self.name)
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    def clean(self) -> None:
+        """Hold the catalogue's rules: one spelling per name, built-in handles as they are, patterns that compile.
+
+        A normaliser cannot change under identities that were stored by it: they would no longer be found.
+        """
+        self.fold = fold_handle(self.name)
+        if self.fold in NOT_HANDLES:
+            raise ValidationError(
+                {"name": ValidationError(_("This word means the profile itself."), "invalid_handle")}
+            )
+        near = Handle.objects.filter(fold=self.fold).exclude(pk=self.pk).first()
+        if near is not None:
+            message = _("There is a handle %(name)s already; did you mean that?")
+            raise ValidationError({"name": ValidationError(message, "unknown_handle", {"name": near.name})})
+        if self.pattern:
+            try:
+                compile_pattern(self.pattern)
+            except ValidationError as error:
+                raise ValidationError({"pattern": error}) from error
+        if self.is_built_in:
+            self._clean_built_in()
+        elif self.normaliser != self._stored("normaliser") and self.identities.exists():
+            raise ValidationError(
+                {"normaliser": ValidationError(_("Identities of this handle are stored by its normaliser."), "in_use")}
+            )
+
+    def _clean_built_in(self) -> None:
+        as_shipped = (
+            self.normaliser == BUILT_IN[self.name]
+            and self.status == self.Status.AGREED
+            and self.reserved_for_id is None
+            and not (self.single_valued or self.max_per_profile or self.immutable or self.pattern)
+        )
+        if not as_shipped:
+            message = _("Contact points are built in: only label, description, example and priority can change.")
+            raise ValidationError(message, code="builtin_handle")
+
+    def _stored(self, field: str) -> object:
+        return Handle.objects.filter(pk=self.pk).values_list(field, flat=True).first()
+
+    @property
+    def is_built_in(self) -> bool:
+        return self.name in BUILT_IN
+
+    def refuse_writer(self, writer: Extension | None) -> None:
+        """The reserved-handle rule (API.md 2): only the extension that claims a handle writes it.
+
+        Asked for every add, change, deactivation and deletion. `writer` is None for staff.
+        """
+        if self.reserved_for_id is not None and (writer is None or writer.pk != self.reserved_for_id):
+            raise ValidationError(
+                _("The handle %(handle)s is reserved for the extension %(extension)s."),
+                code="reserved_handle",
+                params={"handle": self.name, "extension": self.reserved_for_id},
+            )
+
+    @classmethod
+    def nearest(cls, name: str) -> list[str]:
+        """Up to three known names that somebody who wrote `name` may have meant."""
+        known = cls.objects.exclude(status=cls.Status.RETIRED).values_list("name", flat=True)[:10_000]
+        return difflib.get_close_matches(name.casefold(), known, n=3)
+
+
+class BlockedIdentifier(models.Model):
+    """A value that names nobody ("null", "0", "guest"), under one handle or under all.
+
+    A list ships with the product; each of its entries can be switched off, none can be deleted.
+    """
+
+    class Kind(models.TextChoices):
+        EXACT = "exact", _("exactly")
+        REGEX = "regex", _("regular expression")
+
+    handle = models.ForeignKey(
+        Handle, models.CASCADE, null=True, blank=True, related_name="blocked", help_text=_("Empty: under all handles.")
+    )
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind, default=Kind.EXACT)
+    value = models.CharField(
+        _("value"),
+        max_length=255,
+        help_text=_("Compared trimmed, unquoted and in any case. A regular expression must match the whole value."),
+    )
+    reason = models.CharField(_("reason"), max_length=255, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    built_in = models.BooleanField(_("shipped"), default=False, editable=False)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("blocked identifier")
+        verbose_name_plural = _("blocked identifiers")
+        ordering = ["value"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["handle", "kind", "value"], nulls_distinct=False, name="blocked_identifier_once"
+            ),
+        ]
+        indexes = [
+            # The check of every write: enabled entries with one of a few values.
+            models.Index(fields=["value"], condition=Q(enabled=True), name="blocked_identifier_by_value"),
+        ]
+
+    def __str__(self) -> str:
+        return self.value
+
+    def clean(self) -> None:
+        if self.kind == self.Kind.EXACT:
+            self.value = bare(self.value)
+            return
+        try:
+            compile_pattern(self.value)
+        except ValidationError as error:
+            raise ValidationError({"value": error}) from error
+
+    def blocks(self, handle: str, value: str) -> bool:
+        """Whether this entry blocks a value that has been made `bare`."""
+        if self.handle_id not in (None, handle):
+            return False
+        if self.kind == self.Kind.EXACT:
+            return self.value == value
+        return compile_pattern(f"(?i:{self.value})").fullmatch(value) is not None
+
+
+def bare(text: str) -> str:
+    """A value as blocked values are compared: trimmed, without the quotes around it, in lower case."""
+    text = text.strip().casefold()
+    while len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'`":
+        text = text[1:-1].strip()
+    return text

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple, Self
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from identities import normalising
+from identities.models.extension import Extension
+from identities.models.handle import BUILT_IN, EMAIL, Handle, compile_pattern
+from identities.models.routing_log import RoutingLogEntry
+from profiles.models import Profile
+
+
+class Writer(enum.Enum):
+    UNSET = "unset"
+
+
+UNSET = Writer.UNSET
+
+
+class Pair(NamedTuple):
+    """A handle and an identifier in normal form, before it is a row."""
+
+    handle: str
+    identifier: str
+
+    def __str__(self) -> str:
+        return f"{self.handle}:{self.identifier}"
+
+
+class IdentityQuerySet(models.QuerySet["Identity"]):
+    def live(self) -> Self:
+        """Identities that match: those of a deleted profile are free for whoever writes them next."""
+        return self.exclude(profile__profile_type=Profile.Type.DELETED)
+
+    def visible(self) -> Self:
+        """Without contact points, which the API shows as fields of the profile (API.md 2, *Hidden*)."""
+        return self.exclude(handle__in=BUILT_IN)
+
+
+class Identity(models.Model):
+    """One pair that names exactly one profile: handle `shopify`, identifier "6432187489345".
+
+    `clean()` asks who writes: set `writer` to the extension, or to None for staff. Unset refuses, so that no
+    interface can forget.
+    """
+
+    writer: Extension | Writer | None = UNSET
+
+    profile = models.ForeignKey(Profile, models.CASCADE, related_name="identities", verbose_name=_("profile"))
+    handle = models.ForeignKey(
+        Handle, models.PROTECT, related_name="identities", verbose_name=_("handle"), db_column="handle", db_index=False
+    )
+    identifier = models.CharField(_("identifier"), max_length=255)
+    original = models.CharField(
+        _("as received"),
+        max_length=512,
+        blank=True,
+        editable=False,
+        help_text=_("When it differs from the normal form."),
+    )
+    is_primary = models.BooleanField(_("primary"), default=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    source = models.ForeignKey(
+        Extension,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("source"),
+        db_column="source",
+    )
+    brought_by = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, editable=False, related_name="brought"
+    )
+    addressed = models.UUIDField(
+        _("addressed"), null=True, blank=True, editable=False, help_text=_("The profile id that the caller named.")
+    )
+    by_contact = models.BooleanField(
+        _("by contact"),
+        default=False,
+        editable=False,
+        help_text=_("Attached by a contact point alone, not confirmed."),
+    )
+    merged_from = models.ForeignKey(
+        Profile,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("merged from"),
+    )
+    conflict = models.ForeignKey(
+        RoutingLogEntry,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="attached",
+        verbose_name=_("attached in conflict"),
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated"), default=timezone.now, editable=False)
+
+    objects = IdentityQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("identity")
+        verbose_name_plural = _("identities")
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["handle", "identifier"], name="unique_together_handle_identifier"),
+            models.UniqueConstraint(
+                fields=["profile"], condition=Q(is_primary=True), name="one_primary_identity_per_profile"
+            ),
+            models.CheckConstraint(condition=~Q(identifier=""), name="identity_identifier_not_empty"),
+            models.CheckConstraint(
+                condition=~Q(handle__in=list(BUILT_IN)) | Q(is_primary=False), name="contact_points_are_never_primary"
+            ),
+        ]
+        indexes = [
+            # search-profile and the search box: an identifier under any handle, whole or by its beginning.
+            models.Index(fields=["identifier"], opclasses=["text_pattern_ops"], name="identity_by_identifier"),
+            # filter[handle] alone, in the order of the list.
+            models.Index(fields=["handle", "-id"], name="identity_by_handle"),
+            # filter[created_at] and sort=created_at of GET /identities.
+            models.Index(fields=["created_at", "id"], name="identity_by_created"),
+            models.Index(fields=["updated_at", "id"], name="identity_by_updated"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.handle_id}: {self.identifier}"
+
+    def clean(self) -> None:
+        """Refuse a writer or an identifier that the handle does not admit, and bring the identifier to normal form.
+
+        Raises ValidationError with the codes of API.md 1: reserved_handle, retired_handle, invalid_identifier.
+        """
+        if self.writer is UNSET:
+            raise ValidationError(_("It is not known who writes this identity."), code="writer_required")
+        self.handle.refuse_writer(self.writer)
+        if self._state.adding and self.handle.status == Handle.Status.RETIRED:
+            raise ValidationError(
+                _("The handle %(handle)s is retired."), code="retired_handle", params={"handle": self.handle_id}
+            )
+        try:
+            sent = self.identifier.strip()
+            self.identifier = normalising.normalise(self.handle.normaliser, sent)
+        except ValidationError as error:
+            raise ValidationError({"identifier": error}) from error
+        if sent != self.identifier:
+            self.original = sent
+        if self.handle.pattern and not compile_pattern(self.handle.pattern).fullmatch(self.identifier):
+            message = _("The identifier does not have the form that %(handle)s asks for.")
+            raise ValidationError(
+                {"identifier": ValidationError(message, "invalid_identifier", {"handle": self.handle_id})}
+            )
+
+    @property
+    def pair(self) -> Pair:
+        return Pair(self.handle_id, self.identifier)
+
+    @property
+    def shown(self) -> str:
+        """The identifier as people write it: an address keeps its own spelling, a phone number its E.164 form."""
+        return self.original if self.handle_id == EMAIL and self.original else self.identifier

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from identities.models.extension import Extension
+from profiles.models import Profile
+
+
+class RoutingLogEntry(models.Model):
+    """One write that met somebody else's identity, or part of which had to be set aside.
+
+    The same event again counts up while its entry is open, instead of flooding the list: `fingerprint` is a hash of
+    what makes two events the same. Only occurrences, last seen and the review ever change.
+    """
+
+    class Outcome(models.TextChoices):
+        IDENTITY_TAKEN = "identity_taken", _("identity taken")
+        REROUTED = "rerouted", _("rerouted")
+        CONFLICT = "conflict", _("conflict")
+        REFUSED = "refused", _("refused")
+        RELEASED_FROM = "released_from", _("released from a deleted profile")
+        CLAIM_OVERRIDDEN = "claim_overridden", _("claim overridden")
+
+    class Review(models.TextChoices):
+        OPEN = "open", _("open")
+        REVIEWED = "reviewed", _("reviewed")
+        DISMISSED = "dismissed", _("dismissed")
+
+    outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome)
+    kind = models.CharField(_("kind of record"), max_length=32)
+    code = models.CharField(_("reason code"), max_length=64, blank=True)
+    handle = models.CharField(_("handle"), max_length=64, blank=True)
+    identifier = models.CharField(_("identifier"), max_length=255, blank=True)
+    requested_profile = models.ForeignKey(
+        Profile, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("requested profile")
+    )
+    routed_profile = models.ForeignKey(
+        Profile, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("routed profile")
+    )
+    candidates = ArrayField(models.UUIDField(), verbose_name=_("candidates"), default=list, blank=True)
+    payload = models.JSONField(_("payload"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    source = models.ForeignKey(
+        Extension,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("source"),
+        db_column="source",
+    )
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("by"))
+    occurrences = models.PositiveIntegerField(_("occurrences"), default=1)
+    created_at = models.DateTimeField(_("first seen"), default=timezone.now)
+    last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
+    review_status = models.CharField(_("review status"), max_length=16, choices=Review, default=Review.OPEN)
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("reviewed by"),
+    )
+    reviewed_at = models.DateTimeField(_("reviewed"), null=True, blank=True)
+    review_note = models.TextField(_("note"), blank=True)
+    fingerprint = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        verbose_name = _("routing log entry")
+        verbose_name_plural = _("routing log")
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["fingerprint"], condition=Q(review_status="open"), name="one_open_entry_per_event"
+            ),
+        ]
+        indexes = [
+            # The list's filters, newest first.
+            models.Index(fields=["outcome", "-id"], name="routing_log_by_outcome"),
+            models.Index(fields=["handle", "-id"], name="routing_log_by_handle"),
+            models.Index(fields=["source", "-id"], name="routing_log_by_source"),
+            models.Index(fields=["review_status", "-id"], name="routing_log_by_review"),
+            models.Index(fields=["created_at", "id"], name="routing_log_by_time"),
+            models.Index(fields=["last_seen_at", "id"], name="routing_log_by_last_seen"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_outcome_display()}: {self.handle} {self.identifier}"
