@@ -1,0 +1,153 @@
+"""The catalogue's rules: what a sent pair means, whether it may be written, and handles never seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from identities.models import BUILT_IN, BlockedIdentifier, Extension, Handle, Identity, Pair, bare, fold_handle
+from identities.models.handle import NOT_HANDLES, SLUG
+from profiles.refusing import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A handle and an identifier as somebody sent them."""
+
+    handle: str
+    identifier: str
+    is_active: bool = True
+    is_primary: bool = False
+
+    @property
+    def pair(self) -> Pair:
+        """The pair as sent, for telling two refusals apart; it has no normal form."""
+        return Pair(self.handle, self.identifier)
+
+
+class SpellingRace(Exception):
+    """Another writer has just put the same new handle into the catalogue under another spelling."""
+
+
+def read(sent: Sequence[Sent], *, writer: Extension | None) -> list[Identity | Refused]:
+    """Say of each sent pair which identity it would be, or why it may not be written.
+
+    Out: one item for each that came in, in their order: an unsaved Identity in normal form that has passed its
+    `clean()`, or the refusal (not raised, since an incoming record sets bad pairs aside and keeps the rest). A
+    handle never seen is admitted as undocumented, or refused where HANDLE_POLICY says so. Two queries, however many
+    pairs. Contact points are not refused here; whether a request may name them is the interfaces' affair.
+    """
+    known = _known({one.handle for one in sent})
+    answers = [_identity(one, known=known, writer=writer) for one in sent]
+    blocked = _blocked(sent, answers)
+    return [blocked.get(position, answer) for position, answer in enumerate(answers)]
+
+
+def read_one(sent: Sent, *, writer: Extension | None) -> Identity:
+    """Read a single pair. Raises Refused."""
+    (answer,) = read([sent], writer=writer)
+    if isinstance(answer, Refused):
+        raise answer
+    return answer
+
+
+def admit(identities: Iterable[Identity]) -> None:
+    """Put the handles of these unsaved identities that the catalogue does not have into it, as undocumented.
+
+    Sorted, and without complaint when another writer was first, so that two writers of the same new handles neither
+    fail nor deadlock. Raises SpellingRace when the other one spelled it differently; start over then, and the near
+    miss is seen. Must run inside the transaction of the write, so that a refused write leaves no handle behind.
+    """
+    missing = {identity.handle_id: identity.handle for identity in identities if identity.handle._state.adding}
+    if not missing:
+        return
+    for handle in missing.values():
+        handle.fold = fold_handle(handle.name)
+    Handle.objects.bulk_create([missing[name] for name in sorted(missing)], ignore_conflicts=True)
+    if Handle.objects.filter(pk__in=missing).count() < len(missing):
+        raise SpellingRace
+
+
+def refuse_built_in(name: str) -> None:
+    """Refuse a contact point where an identity is asked for. Raises Refused `builtin_handle`."""
+    if name.strip().casefold() in BUILT_IN:
+        message = _("%(handle)s is set through the profile's own field.") % {"handle": name}
+        raise Refused("builtin_handle", message, field="handle")
+
+
+def mask(identifier: str) -> str:
+    """What lists and logs show of an identifier of a sensitive handle."""
+    return f"•••{identifier[-4:]}" if len(identifier) > 8 else "•••"
+
+
+def _known(names: Iterable[str]) -> dict[str, Handle]:
+    folds = {fold_handle(name) for name in names}
+    rows = Handle.objects.filter(fold__in=folds).select_related("renamed_to")
+    return {row.fold: row for row in rows}
+
+
+def _identity(sent: Sent, *, known: Mapping[str, Handle], writer: Extension | None) -> Identity | Refused:
+    try:
+        handle = _handle(sent.handle.strip(), known=known)
+        identity = Identity(
+            handle=handle, identifier=sent.identifier, is_active=sent.is_active, is_primary=sent.is_primary
+        )
+        identity.writer = writer
+        identity.clean()
+    except Refused as refusal:
+        return refusal
+    except ValidationError as error:
+        return Refused.because(error, field="handle")
+    return identity
+
+
+def _handle(name: str, *, known: Mapping[str, Handle]) -> Handle:
+    fold = fold_handle(name)
+    handle = known.get(fold)
+    if handle is not None and handle.name == name:
+        return handle.renamed_to or handle
+    if handle is not None:
+        message = _("There is no handle %(name)s; did you mean %(known)s?") % {"name": name, "known": handle.name}
+        raise Refused("unknown_handle", message, field="handle", did_you_mean=[handle.name])
+    if fold in NOT_HANDLES:
+        message = _("%(name)s means the profile itself and cannot be a handle.") % {"name": name}
+        raise Refused("invalid_handle", message, field="handle")
+    if not SLUG.fullmatch(name):
+        message = _("A handle has 1 to 64 lower-case letters, digits, - and _, and begins with a letter or digit.")
+        raise Refused("invalid_handle", message, field="handle")
+    if settings.HANDLE_POLICY == "agreed":
+        nearest = Handle.nearest(name)
+        message = _("There is no handle %(name)s.") % {"name": name}
+        if nearest:
+            message = _("There is no handle %(name)s; did you mean %(known)s?") % {
+                "name": name,
+                "known": ", ".join(nearest),
+            }
+        raise Refused("unknown_handle", message, field="handle", did_you_mean=nearest)
+    return Handle(name=name)
+
+
+def _blocked(sent: Sequence[Sent], answers: Sequence[Identity | Refused]) -> dict[int, Refused]:
+    """The refusals of values that name nobody, by position. They come before a complaint about the value's form."""
+    values = {
+        position: {bare(one.identifier), *([bare(answer.identifier)] if isinstance(answer, Identity) else [])}
+        for position, (one, answer) in enumerate(zip(sent, answers, strict=True))
+        if isinstance(answer, Identity) or answer.code == "invalid_identifier"
+    }
+    # A value with a NUL cannot be asked about; what is longer than the column cannot be blocked by equality.
+    keys = {value[:255] for group in values.values() for value in group if "\0" not in value}
+    entries = BlockedIdentifier.objects.filter(Q(kind="regex") | Q(value__in=keys), enabled=True) if keys else ()
+    refusals = {}
+    for entry in entries:
+        for position, group in values.items():
+            answer = answers[position]
+            handle = answer.handle_id if isinstance(answer, Identity) else sent[position].handle
+            if any(entry.blocks(handle, value[:255]) for value in group):
+                message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
+                refusals[position] = Refused("blocked_identifier", message, field="identifier")
+    return refusals

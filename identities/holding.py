@@ -1,0 +1,108 @@
+"""The one place for races: lock what a write is about, look again, and start over when the world has moved."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg.errors
+from django.db import DatabaseError, transaction
+from django.utils.translation import gettext as _
+
+from identities import handles, matching, routing_log
+from identities.models import Identity, Pair, RoutingLogEntry
+from profiles.models import Profile
+from profiles.refusing import Refused
+
+T = TypeVar("T")
+
+# A lost race is lost to somebody who committed, so that each try meets a newer state; ten in a row means trouble.
+MOST_TRIES = 10
+
+RETRIED = (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+
+class Changed(Exception):
+    """What was matched before the lock is no longer so after it."""
+
+
+class Taken(Refused):
+    """A refusal that leaves an entry in the routing log, though its write is rolled back."""
+
+    def __init__(self, message: str, *, field: str, owner: Profile, pair: Pair, entry: RoutingLogEntry) -> None:
+        super().__init__("identity_taken", message, field=field, profile_id=str(owner.pk))
+        self.pair = pair
+        self.entry = entry
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Locked profiles by id, and the rows that own the pairs asked for. Neither changes before the commit."""
+
+    profiles: dict[uuid.UUID, Profile]
+    identities: dict[Pair, Identity]
+
+    def owner(self, pair: Pair) -> Profile | None:
+        """The live profile that holds this pair. A deleted profile's pairs are free, so it is no owner."""
+        row = self.identities.get(pair)
+        if row is None:
+            return None
+        profile = self.profiles[row.profile_id]
+        return profile if profile.is_live else None
+
+    def live(self, pk: uuid.UUID) -> Profile:
+        """A locked profile that may be written. Raises Refused `profile_deleted`, or Changed if it was merged."""
+        profile = self.profiles.get(pk)
+        if profile is None or profile.merged_into_id is not None:
+            raise Changed
+        if not profile.is_live:
+            raise Refused("profile_deleted", _("This profile is deleted; undelete it before you change it."))
+        return profile
+
+
+def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = ()) -> Held:
+    """Lock every profile that owns one of the pairs, and those named, in key order; then match the pairs again.
+
+    Re-reading the locked profiles would not be enough: between match and lock a pair may have gone to a third
+    profile. Pairs that nobody owns cannot be locked; the unique constraint catches whoever writes them meanwhile.
+    Must run inside the transaction of `settle`. Raises Changed.
+    """
+    wanted = sorted(set(pairs))
+    before = matching.owned(wanted)
+    profiles = Profile.objects.lock({row.profile_id for row in before.values()} | set(profile_ids))
+    if not before:
+        return Held(profiles, before)
+    after = matching.owned(wanted)
+    if {pair: (row.pk, row.profile_id) for pair, row in after.items()} != {
+        pair: (row.pk, row.profile_id) for pair, row in before.items()
+    }:
+        raise Changed
+    return Held(profiles, after)
+
+
+def settle(attempt: Callable[[], T]) -> T:
+    """Run one write in a transaction of its own, again and again until it meets no race.
+
+    Each try is rolled back whole, so that a lost race leaves nothing behind: no empty profile, no handle. A
+    refusal rolls back too, but the log entry that it carries is committed before it is raised.
+    """
+    for tries in range(MOST_TRIES):
+        try:
+            with transaction.atomic():
+                return attempt()
+        except (Changed, handles.SpellingRace):
+            if tries == MOST_TRIES - 1:
+                raise
+        except DatabaseError as error:
+            if tries == MOST_TRIES - 1 or not isinstance(error.__cause__, RETRIED):
+                raise
+        except Taken as refusal:
+            with transaction.atomic():
+                refusal.details["log_entry_id"] = routing_log.note(refusal.entry, pairs=[refusal.pair])
+            raise
+        time.sleep(random.uniform(0, 0.005 * 2**tries))  # noqa: S311 - two writers must not meet in step again
+    raise AssertionError("unreachable")

@@ -1,0 +1,88 @@
+"""Read only: which profiles do these pairs name?"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+
+from django.db.models import Q, QuerySet
+
+from identities import normalising
+from identities.models import BUILT_IN, Handle, Identity, Pair
+from profiles.models import Profile, fold_name
+
+# A search box is for finding one person; what matches more rows than this is not yet a question.
+MOST_FOUND = 1_000
+
+
+def owned(pairs: Collection[Pair]) -> dict[Pair, Identity]:
+    """The identities that hold these pairs, whatever state their profiles are in. One index probe per pair."""
+    if not pairs:
+        return {}
+    rows = Identity.objects.raw(
+        """
+        SELECT identity.*
+        FROM unnest(%s::text[], %s::text[]) AS asked (handle, identifier)
+        JOIN identities_identity AS identity
+          ON identity.handle = asked.handle AND identity.identifier = asked.identifier
+        """,
+        [[pair.handle for pair in pairs], [pair.identifier for pair in pairs]],
+    )
+    return {row.pair: row for row in rows}
+
+
+def current_name(handle: str) -> str:
+    """The name under which the identities of this handle stand: its own, or the one that it was renamed to."""
+    renamed = Handle.objects.filter(pk=handle).values_list("renamed_to", flat=True).first()
+    return renamed or handle
+
+
+def having(identifiers: dict[str, str | None], *, handle: str | None = None) -> QuerySet[Identity]:
+    """Live identities stored under one of these normal forms, each under its own handle's normaliser only.
+
+    In: the forms that `normalising.forms` gives. "abc-123" must not find the till customer 123 just because some
+    other handle keeps digits alone.
+    """
+    matches = Q()
+    for normaliser, form in identifiers.items():
+        if form is not None:
+            matches |= Q(identifier=form, handle__normaliser=normaliser)
+    if not matches:
+        return Identity.objects.none()
+    found = Identity.objects.live().filter(matches)
+    return found if handle is None else found.filter(handle=current_name(handle))
+
+
+def holding_contact(handle: str, text: str) -> QuerySet[Identity]:
+    """The live identity, one at most, by which a profile holds this e-mail address or phone number."""
+    form = normalising.forms(text)[BUILT_IN[handle]]
+    if form is None:
+        return Identity.objects.none()
+    return Identity.objects.live().filter(handle=handle, identifier=form)
+
+
+def search(text: str) -> QuerySet[Profile]:
+    """Profiles that a person looking for `text` may mean: by id, by any identifier, by name or its beginning.
+
+    Equality and prefix on indexes only. "mitchell green" and "green mitchell" find the same; a single word is the
+    beginning of either name. Profiles in every state are found, since staff look for deleted ones too.
+    """
+    text = text.strip()[:255]
+    if not text or "\0" in text:
+        return Profile.objects.none()
+    found = set(having(normalising.forms(text)).values_list("profile_id", flat=True)[:MOST_FOUND])
+    try:
+        found.add(uuid.UUID(text))
+    except ValueError:
+        found |= set(_named(text).values_list("pk", flat=True)[:MOST_FOUND])
+    return Profile.objects.filter(pk__in=found)
+
+
+def _named(text: str) -> QuerySet[Profile]:
+    words = fold_name(text).split(" ")
+    matches = Q(first_name_fold__startswith=" ".join(words)) | Q(last_name_fold__startswith=" ".join(words))
+    for cut in range(1, len(words)):
+        left, right = " ".join(words[:cut]), " ".join(words[cut:])
+        matches |= Q(first_name_fold=left, last_name_fold__startswith=right)
+        matches |= Q(last_name_fold=left, first_name_fold__startswith=right)
+    return Profile.objects.filter(matches)

@@ -1,0 +1,97 @@
+"""Move one identity to another profile: asked for, audited, and taken back by moving it again."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from identities import contacts
+from identities.attaching import audited, refuse_over_limit, state
+from identities.holding import Changed, hold, settle
+from identities.models import BUILT_IN, Identity
+from profiles.auditing import By
+from profiles.models import Move, Profile
+from profiles.refusing import Refused
+
+
+def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Identity:
+    """Give an identity to another profile; the pair goes alone, what it brought stays.
+
+    Reserved pairs move like all others, since the pair itself does not change. The identity is no longer primary.
+    A contact point that was shown gives way to the oldest that is left, and is shown by its new profile if that has
+    none. Moving a pair back takes the earlier move back. Ids are literal (API.md 3): raises Identity.DoesNotExist,
+    Profile.DoesNotExist, and Refused `already_merged` with the survivor, `profile_deleted`, `too_many_identities`.
+    """
+
+    def attempt() -> Identity:
+        row = Identity.objects.select_related("handle").get(pk=identity_id)
+        held = hold([row.pair], profile_ids=[row.profile_id, to])
+        current = held.identities.get(row.pair)
+        if current is None or current.pk != row.pk:
+            raise Changed
+        current.handle = row.handle
+        former = held.live(current.profile_id)
+        profile = _literal(held.profiles.get(to))
+        current.profile = former
+        if former == profile:
+            return current
+        refuse_over_limit(current, profile)
+        old = state(current)
+        current.profile, current.is_primary, current.updated_at = profile, False, timezone.now()
+        current.save()
+        _record(current, former, profile, reason=reason, by=by)
+        if current.handle_id in BUILT_IN:
+            _show_contacts(current, former, profile)
+        audited("moved", current, by=by, old=old, new=state(current)).save()
+        return current
+
+    return settle(attempt)
+
+
+def _literal(profile: Profile | None) -> Profile:
+    if profile is None:
+        raise Profile.DoesNotExist
+    refuse_merged(profile)
+    if not profile.is_live:
+        raise Refused("profile_deleted", _("This profile is deleted; undelete it before you move anything to it."))
+    return profile
+
+
+def refuse_merged(profile: Profile) -> None:
+    """Refuse an operation that is about the profile itself, where its id must not stand for the survivor."""
+    if profile.merged_into_id is not None:
+        survivor = Profile.objects.surviving(profile.pk)
+        message = _("This profile was merged into %(survivor)s.") % {"survivor": survivor.pk}
+        raise Refused("already_merged", message, survivor_id=str(survivor.pk))
+
+
+def _record(row: Identity, former: Profile, profile: Profile, *, reason: str, by: By) -> None:
+    """Write the move, or mark the last one as undone when this one takes the pair back."""
+    moves = Move.objects.filter(subject_type="identity", subject_key=str(row.pk), undone_at=None)
+    last = moves.order_by("pk").last()
+    if last is not None and (last.from_profile, last.to_profile) == (profile, former):
+        last.undone_at = timezone.now()
+        last.save(update_fields=["undone_at"])
+    Move.objects.create(
+        subject_type="identity",
+        subject_key=str(row.pk),
+        handle=row.handle_id,
+        identifier=row.identifier,
+        from_profile=former,
+        to_profile=profile,
+        reason=reason,
+        by=by.user,
+        undone_at=last.undone_at if last is not None else None,
+    )
+
+
+def _show_contacts(row: Identity, former: Profile, profile: Profile) -> None:
+    if contacts.show_what_is_left(former):
+        former.updated_at = timezone.now()
+        former.save()
+    if contacts.shown(profile, row.handle_id) is None:
+        contacts.show(profile, row.handle_id, row)
+        profile.updated_at = timezone.now()
+        profile.save()

@@ -1,0 +1,428 @@
+"""The one write path of pairs: bring a write to the right profile, and keep each pair on exactly one.
+
+Every function takes `by=` (who) and `source=` (the extension that writes, None for staff), runs in a transaction of
+its own and survives races by starting over (`holding`). What is refused raises Refused; what somebody else's
+identity made doubtful stands in the routing log.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from identities import contacts, handles, routing_log
+from identities.attaching import (
+    attach,
+    audited,
+    demote,
+    over_limit,
+    refuse_over_limit,
+    refuse_taken_contact,
+    release,
+    set_contact,
+    state,
+    taken,
+)
+from identities.handles import Sent
+from identities.holding import Changed, Held, hold, settle
+from identities.models import BUILT_IN, EMAIL, Extension, Handle, Identity, RoutingLogEntry
+from profiles import auditing
+from profiles.auditing import By
+from profiles.models import Profile
+from profiles.refusing import Refused
+
+BIRTH = ("birth_year", "birth_month", "birth_day")
+
+
+@dataclass(slots=True)
+class Routed:
+    """What `route` did: the profile that the write reached, by which identity, and what it could not take along."""
+
+    profile: Profile
+    outcome: str
+    identity: Identity | None = None
+    log_entry_id: int | None = None
+    refused: list[dict[str, str]] = field(default_factory=list)
+    not_taken: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    identity: Identity
+    created: bool
+
+
+def route(
+    sent: Sequence[Sent],
+    *,
+    fields: Mapping[str, Any],
+    contact: Mapping[str, str | None],
+    by: By,
+    source: Extension | None,
+) -> Routed:
+    """Bring a profile that somebody sent to the profile that its pairs name, or make a new one (API.md 3 and 4).
+
+    In: the pairs as sent; `fields`, columns of Profile; `contact`, `email` and/or `mobile_phone` as sent. A known
+    profile has only its empty fields filled; what it did not take is named in `not_taken`. Bad, blocked, reserved
+    and over-limit pairs are set aside in `refused` and spoil nothing. Outcomes: created, matched, attached (unknown
+    pairs joined a known profile), conflict (the pairs name several profiles; priority decides, a person is told).
+
+    Raises Refused: `identity_taken` when a contact is another profile's, and what is wrong with fields or contacts.
+    """
+    payload = {
+        "identities": [{"handle": one.handle, "identifier": one.identifier} for one in sent],
+        **fields,
+        **contact,
+    }
+
+    def attempt() -> Routed:
+        answers = handles.read(sent, writer=source)
+        wanted = contacts.read(contact, writer=source)
+        pairs = {answer.pair: answer for answer in reversed(answers) if isinstance(answer, Identity)}
+        handles.admit(pairs.values())
+        held = hold([*pairs, *(row.pair for row in wanted.values() if row)])
+        known = [held.identities[pair] for pair in pairs if held.owner(pair)]
+        decider = _decider(known, pairs)
+
+        if decider is None:
+            routed = _made(fields, wanted, held=held, by=by, source=source)
+        else:
+            routed = _reached(decider, fields, wanted, held=held, by=by, source=source)
+        if len({row.profile_id for row in known}) > 1:
+            routed.outcome = "conflict"
+            routed.log_entry_id = _note_conflict(routed, known, payload, by=by, source=source)
+
+        unknown = [identity for pair, identity in pairs.items() if held.owner(pair) is None]
+        too_many = over_limit(unknown, routed.profile)
+        attached = attach(
+            [identity for identity in unknown if identity.pair not in too_many],
+            routed.profile,
+            held=held,
+            by=by,
+            source=source,
+            brought_by=decider,
+            conflict=routed.log_entry_id,
+            payload=payload,
+        )
+        if attached and routed.outcome == "matched":
+            routed.outcome = "attached"
+        routed.identity = decider or next(iter(attached), None)
+        refusals = [
+            too_many.get(answer.pair, answer) if isinstance(answer, Identity) else answer for answer in answers
+        ]
+        _set_aside(routed, sent, refusals, payload, by=by, source=source)
+        return routed
+
+    return settle(attempt)
+
+
+def add(profile_id: uuid.UUID, sent: Sent, *, by: By, source: Extension | None) -> Added:
+    """Give a profile one more identity.
+
+    The pair that the profile already has is returned as it is (`created` False). A deleted profile's pair is taken
+    over, row and all, and that is logged. A merged profile's id means its survivor. Raises Profile.DoesNotExist, and
+    Refused: `identity_taken` with the owner's `profile_id` (logged), `profile_deleted`, `too_many_identities`,
+    `builtin_handle`, and whatever `Identity.clean()` refuses.
+    """
+
+    def attempt() -> Added:
+        handles.refuse_built_in(sent.handle)
+        identity = handles.read_one(sent, writer=source)
+        handles.admit([identity])
+        survivor = Profile.objects.surviving(profile_id)
+        held = hold([identity.pair], profile_ids=[survivor.pk])
+        profile = held.live(survivor.pk)
+        owner = held.owner(identity.pair)
+        if owner is not None and owner != profile:
+            raise taken(identity, owner=owner, requested=profile, by=by, source=source)
+        if owner is not None:
+            row = held.identities[identity.pair]
+            if row.by_contact:
+                # Naming the pair for this very profile is what confirms it (API.md 4, rule 4).
+                Identity.objects.filter(pk=row.pk).update(by_contact=False)
+            return Added(row, created=False)
+        refuse_over_limit(identity, profile)
+        identity.addressed = profile_id
+        (row,) = attach([identity], profile, held=held, by=by, source=source)
+        return Added(row, created=True)
+
+    return settle(attempt)
+
+
+def change(
+    identity_id: int,
+    *,
+    identifier: str | None = None,
+    is_active: bool | None = None,
+    is_primary: bool | None = None,
+    by: By,
+    source: Extension | None,
+) -> Identity:
+    """Change an identity in place; it keeps its id. What is None stays.
+
+    Raises Identity.DoesNotExist, and Refused: `identity_exists` when the profile has the new pair in another row,
+    `identity_taken` when another profile has it (logged), `immutable_handle`, `builtin_handle`, `profile_deleted`,
+    and whatever `Identity.clean()` refuses.
+    """
+
+    def attempt() -> Identity:
+        row = Identity.objects.select_related("handle").get(pk=identity_id)
+        handles.refuse_built_in(row.handle_id)
+        _refuse_writer(row.handle, source)
+        wanted = row
+        if identifier is not None:
+            wanted = handles.read_one(Sent(row.handle_id, identifier), writer=source)
+        held = hold({row.pair, wanted.pair}, profile_ids=[row.profile_id])
+        row = _still(row, held)
+        old = state(row)
+        if wanted.pair != row.pair:
+            _rewrite(row, wanted, held=held, by=by, source=source)
+        if is_active and not row.is_active:
+            row.is_active = True
+            refuse_over_limit(row, row.profile)
+        elif is_active is False:
+            row.is_active = False
+        if is_primary and not row.is_primary:
+            demote(row.profile, by=by)
+        row.is_primary = row.is_primary if is_primary is None else is_primary
+        row.by_contact, row.updated_at = False, timezone.now()
+        row.save()
+        auditing.write([audited("updated", row, by=by, old=old, new=state(row))])
+        return row
+
+    return settle(attempt)
+
+
+def remove(identity_id: int, *, by: By, source: Extension | None) -> None:
+    """Delete an identity. A shown contact point is emptied with it, and none is promoted.
+
+    Raises Identity.DoesNotExist, and Refused `reserved_handle` or `profile_deleted`.
+    """
+
+    def attempt() -> None:
+        row = Identity.objects.select_related("handle").get(pk=identity_id)
+        _refuse_writer(row.handle, source)
+        row = _still(row, hold([row.pair], profile_ids=[row.profile_id]))
+        profile = row.profile
+        if row.handle_id in BUILT_IN and contacts.shown(profile, row.handle_id) == row:
+            contacts.show(profile, row.handle_id, None)
+            _save(profile)
+        auditing.write([audited("deleted", row, by=by, old=state(row))])
+        row.delete()
+
+    settle(attempt)
+
+
+def update(
+    profile_id: uuid.UUID,
+    *,
+    fields: Mapping[str, Any],
+    contact: Mapping[str, str | None],
+    by: By,
+    source: Extension | None,
+) -> Profile:
+    """Change a profile's own fields and which contact points it holds. What is not named stays.
+
+    A merged profile's id means its survivor. Raises Profile.DoesNotExist, and Refused: `profile_deleted`,
+    `identity_taken` when a contact is another profile's (logged), and what is wrong with fields or contacts.
+    """
+
+    def attempt() -> Profile:
+        wanted = contacts.read(contact, writer=source)
+        survivor = Profile.objects.surviving(profile_id)
+        held = hold([row.pair for row in wanted.values() if row], profile_ids=[survivor.pk])
+        profile = held.live(survivor.pk)
+        old = {name: getattr(profile, name) for name in (*fields, *contact)}
+        for name, value in fields.items():
+            setattr(profile, name, value)
+        for handle, identity in wanted.items():
+            set_contact(profile, handle, identity, held=held, by=by, source=source)
+        _save_changes(profile, old, by=by)
+        return profile
+
+    return settle(attempt)
+
+
+def _decider(known: list[Identity], pairs: Mapping[Any, Identity]) -> Identity | None:
+    """Of the known pairs, the one whose handle has the highest priority, then the older (API.md 4, rules 1 and 2)."""
+    return max(known, key=lambda row: (pairs[row.pair].handle.priority, -row.pk), default=None)
+
+
+def _made(
+    fields: Mapping[str, Any], wanted: Mapping[str, Identity | None], *, held: Held, by: By, source: Extension | None
+) -> Routed:
+    profile = Profile(**fields)
+    contact = [identity for identity in wanted.values() if identity is not None]
+    for identity in contact:
+        refuse_taken_contact(identity, None, held=held, by=by, source=source)
+        contacts.show(profile, identity.handle_id, identity)
+    _clean(profile)
+    profile.save(force_insert=True)
+    new = {name: value for name, value in fields.items() if value} | {one.handle_id: one.shown for one in contact}
+    auditing.write([auditing.entry("created", profile, by=by, profile=profile, new=new)])
+    attach(contact, profile, held=held, by=by, source=source)
+    return Routed(profile, "created")
+
+
+def _reached(
+    decider: Identity,
+    fields: Mapping[str, Any],
+    wanted: Mapping[str, Identity | None],
+    *,
+    held: Held,
+    by: By,
+    source: Extension | None,
+) -> Routed:
+    """Fill what the known profile has empty; its own values win (API.md 3, POST /profiles)."""
+    profile = held.profiles[decider.profile_id]
+    old = {name: getattr(profile, name) for name in (*fields, *wanted)}
+    not_taken = _fill(profile, fields)
+    for handle, identity in wanted.items():
+        if identity is None:
+            continue
+        refuse_taken_contact(identity, profile, held=held, by=by, source=source)
+        column = profile.email if handle == EMAIL else profile.mobile_phone
+        is_held = held.owner(identity.pair) is not None
+        if not column and (is_held or not profile.identities.filter(handle=handle).exists()):
+            set_contact(profile, handle, identity, held=held, by=by, source=source)
+        elif not is_held:
+            not_taken.append(handle)
+    _save_changes(profile, old, by=by)
+    return Routed(profile, "matched", not_taken=not_taken)
+
+
+def _fill(profile: Profile, fields: Mapping[str, Any]) -> list[str]:
+    """Set the empty columns among these, and name those that hold something else.
+
+    The parts of a birth date go together: half of one person's and half of another's is nobody's.
+    """
+    birth = {name: fields[name] for name in BIRTH if fields.get(name)}
+    other_birth = any(getattr(profile, name) not in (None, value) for name, value in birth.items())
+    not_taken = []
+    for name, value in fields.items():
+        current = getattr(profile, name)
+        if value in (None, "", [], {}) or current == value:
+            continue
+        if current not in (None, "", [], {}) or (name in birth and other_birth):
+            not_taken.append(name)
+        else:
+            setattr(profile, name, value)
+    return not_taken
+
+
+def _note_conflict(
+    routed: Routed, known: list[Identity], payload: Mapping[str, Any], *, by: By, source: Extension | None
+) -> int:
+    """Log that the pairs of one write name several profiles. The entry tells of the pair that did not decide."""
+    other = next(row for row in known if row.profile_id != routed.profile.pk)
+    entry = RoutingLogEntry(
+        outcome=RoutingLogEntry.Outcome.CONFLICT,
+        kind="profile",
+        handle=other.handle_id,
+        identifier=other.identifier,
+        routed_profile=routed.profile,
+        candidates=sorted({row.profile_id for row in known}),
+        payload=dict(payload),
+        source=source,
+        by=by.user,
+    )
+    return routing_log.note(entry, pairs=[row.pair for row in known])
+
+
+def _set_aside(
+    routed: Routed,
+    sent: Sequence[Sent],
+    answers: Sequence[Identity | Refused],
+    payload: Mapping[str, Any],
+    *,
+    by: By,
+    source: Extension | None,
+) -> None:
+    """Report and log the pairs that could not come along; the write itself stands."""
+    refused = sorted(
+        ((one, answer) for one, answer in zip(sent, answers, strict=True) if isinstance(answer, Refused)),
+        key=lambda both: (both[0].handle, both[0].identifier),
+    )
+    for one, refusal in refused:
+        entry = RoutingLogEntry(
+            outcome=RoutingLogEntry.Outcome.REFUSED,
+            kind="profile",
+            code=refusal.code,
+            handle=one.handle[:64],
+            identifier=one.identifier[:255],
+            routed_profile=routed.profile,
+            payload=dict(payload),
+            source=source,
+            by=by.user,
+        )
+        noted = routing_log.note(entry, pairs=[one.pair])
+        routed.log_entry_id = routed.log_entry_id or noted
+        routed.refused.append(
+            {
+                "handle": one.handle,
+                "identifier": one.identifier,
+                "code": refusal.code,
+                "message": refusal.message,
+            }
+        )
+
+
+def _refuse_writer(handle: Handle, writer: Extension | None) -> None:
+    try:
+        handle.refuse_writer(writer)
+    except ValidationError as error:
+        raise Refused.because(error, field="handle") from error
+
+
+def _still(row: Identity, held: Held) -> Identity:
+    """The row as it is under the lock, on a profile that may be written. Raises Changed, or Refused."""
+    current = held.identities.get(row.pair)
+    if current is None or current.pk != row.pk:
+        raise Changed
+    current.handle, current.profile = row.handle, held.live(current.profile_id)
+    return current
+
+
+def _rewrite(row: Identity, wanted: Identity, *, held: Held, by: By, source: Extension | None) -> None:
+    """Give a row another identifier, unless some other row has that pair."""
+    if row.handle.immutable:
+        message = _("Identifiers of the handle %(handle)s cannot be changed.") % {"handle": row.handle_id}
+        raise Refused("immutable_handle", message, field="identifier")
+    owner = held.owner(wanted.pair)
+    if owner is not None and owner == row.profile:
+        raise Refused("identity_exists", _("This profile already has this identity."), field="identifier")
+    if owner is not None:
+        raise taken(wanted, owner=owner, requested=row.profile, by=by, source=source)
+    if wanted.pair in held.identities:
+        release(held.identities[wanted.pair], row.profile, held=held, by=by, source=source)
+    row.handle, row.identifier, row.original = wanted.handle, wanted.identifier, wanted.original
+
+
+def _clean(profile: Profile) -> None:
+    try:
+        profile.clean()
+    except ValidationError as error:
+        raise Refused.because(error) from error
+
+
+def _save(profile: Profile) -> None:
+    profile.updated_at = timezone.now()
+    profile.save(force_update=True)
+
+
+def _save_changes(profile: Profile, old: Mapping[str, Any], *, by: By) -> None:
+    """Save a profile if any of these columns is no longer what it was, and audit what changed."""
+    changed = [name for name, value in old.items() if getattr(profile, name) != value]
+    if not changed:
+        return
+    _clean(profile)
+    _save(profile)
+    new = {name: getattr(profile, name) for name in changed}
+    before = {name: old[name] for name in changed}
+    auditing.write([auditing.entry("updated", profile, by=by, profile=profile, old=before, new=new)])
