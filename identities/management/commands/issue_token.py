@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from identities.models import ApiToken, Extension
+from omneo_identity.api.auth import SCOPES
+from profiles import auditing
+from profiles.auditing import By
+
+# The account of staff tokens that are made here; nobody signs in with it.
+STAFF_ACCOUNT = "api"
+
+
+class Command(BaseCommand):
+    help = "Make an API token and print it, alone, on standard output. It cannot be shown again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--name", required=True, help="What the token is for, as lists show it.")
+        parser.add_argument("--extension", metavar="SLUG", help="Speak for this extension; without it, for staff.")
+        scopes = parser.add_mutually_exclusive_group()
+        scopes.add_argument("--scope", action="append", default=[], metavar="S", help="May be given several times.")
+        scopes.add_argument("--all-scopes", action="store_true", help="Everything that the API knows.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        unknown = sorted(set(options["scope"]).difference(SCOPES))
+        if unknown:
+            raise CommandError(f"There is no scope {unknown[0]}. Known are: {', '.join(SCOPES)}.")
+        scopes = SCOPES if options["all_scopes"] else options["scope"]
+        extension = self._extension(options["extension"])
+        with transaction.atomic():
+            user = extension.service_account if extension is not None else self._staff_account()
+            token, plain = ApiToken.issue(user=user, name=options["name"], scopes=scopes, extension=extension)
+            values = {"name": token.name, "scopes": token.scopes}
+            auditing.entry("created", token, by=By(user), new=values).save()
+        self.stdout.write(plain)
+
+    def _extension(self, slug: str | None) -> Extension | None:
+        if slug is None:
+            return None
+        extension = Extension.objects.select_related("service_account").filter(pk=slug).first()
+        if extension is None:
+            known = ", ".join(Extension.objects.values_list("pk", flat=True))
+            raise CommandError(f"There is no extension {slug}. Known are: {known}.")
+        return extension
+
+    def _staff_account(self) -> User:
+        user, created = User.objects.get_or_create(username=STAFF_ACCOUNT)
+        if created:
+            user.set_unusable_password()
+            user.save(update_fields=["password"])
+        return user
