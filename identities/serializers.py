@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from identities.handles import Sent
+from identities.models import ApiToken, Handle, RoutingLogEntry
+from omneo_identity.api.fields import IdentifierField, InstantField, StrictBoolean, StrictText
+
+MOST_AT_ONCE = 1_000
+
+
+class IdentitySerializer(serializers.Serializer[Any]):
+    """An identity as `lookup` writes it; here for the OpenAPI document only."""
+
+    id = serializers.IntegerField()
+    handle = serializers.CharField()
+    identifier = serializers.CharField()
+    is_primary = serializers.BooleanField()
+    is_active = serializers.BooleanField()
+    profile_id = serializers.UUIDField()
+    merged_from = serializers.UUIDField(allow_null=True)
+    source = serializers.CharField(  # type: ignore[assignment]  # a field of that name
+        help_text="The extension's slug, or `staff`."
+    )
+    created_at = InstantField()
+    updated_at = InstantField()
+
+
+class PairSerializer(serializers.Serializer[Any]):
+    handle = StrictText()
+    identifier = IdentifierField()
+
+
+class NewIdentitySerializer(PairSerializer):
+    """A pair to be written. What the handle makes of it is the write path's affair, through `Identity.clean()`."""
+
+    is_active = StrictBoolean(default=True)
+    is_primary = StrictBoolean(default=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return Sent(**super().to_internal_value(data))
+
+
+class IdentityChangeSerializer(serializers.Serializer[Any]):
+    identifier = IdentifierField(required=False)
+    is_active = StrictBoolean(required=False)
+    is_primary = StrictBoolean(required=False)
+
+
+class BatchRowSerializer(PairSerializer):
+    profile_id = serializers.UUIDField(required=False, allow_null=True)
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    profile_id = serializers.UUIDField(required=False, allow_null=True)
+    identities = serializers.ListField(child=serializers.JSONField(), max_length=MOST_AT_ONCE)
+
+
+class BatchAnswerSerializer(serializers.Serializer[Any]):
+    """One row of a batch's answer."""
+
+    result = serializers.ChoiceField(["created", "exists", "error"])
+    identity = IdentitySerializer(required=False)
+    code = serializers.CharField(required=False)
+    message = serializers.CharField(required=False)
+    profile_id = serializers.UUIDField(required=False, help_text="The owner, when the pair is another profile's.")
+    log_entry_id = serializers.IntegerField(required=False)
+
+
+class ResolveSerializer(serializers.Serializer[Any]):
+    identities = PairSerializer(many=True, max_length=MOST_AT_ONCE)  # type: ignore[call-arg]  # the list takes it
+
+
+class ResolvedSerializer(PairSerializer):
+    identifier = serializers.CharField()  # type: ignore[assignment]
+    profile_id = serializers.UUIDField(allow_null=True)
+
+
+class MoveSerializer(serializers.Serializer[Any]):
+    profile_id = serializers.UUIDField()
+    reason = StrictText(max_length=2_000)
+
+
+class HandleSerializer(serializers.ModelSerializer[Handle]):
+    renamed_to = serializers.CharField(source="renamed_to_id", allow_null=True, read_only=True)
+    reserved_for = serializers.CharField(source="reserved_for_id", allow_null=True)
+    usage_count = serializers.IntegerField(read_only=True, help_text="Counted up to 10,000.")
+    usage_count_is_capped = serializers.BooleanField(read_only=True)
+    created_at = InstantField(read_only=True)
+    agreed_at = InstantField(read_only=True, allow_null=True)
+
+    class Meta:
+        model = Handle
+        fields = [
+            "name",
+            "label",
+            "description",
+            "example",
+            "status",
+            "renamed_to",
+            "reserved_for",
+            "normaliser",
+            "pattern",
+            "single_valued",
+            "max_per_profile",
+            "immutable",
+            "sensitive",
+            "priority",
+            "auto_merge",
+            "usage_count",
+            "usage_count_is_capped",
+            "agreed_at",
+            "created_at",
+        ]
+
+
+class HandleChangeSerializer(serializers.Serializer[Any]):
+    """What a PUT may change; the catalogue's own rules come with `Handle.clean()`."""
+
+    label = StrictText(required=False, allow_blank=True)  # type: ignore[assignment]  # a field of that name
+    description = StrictText(required=False, allow_blank=True, max_length=10_000)
+    example = StrictText(required=False, allow_blank=True)
+    status = serializers.ChoiceField(Handle.Status.choices, required=False)
+    reserved_for = StrictText(required=False, allow_null=True)
+    normaliser = serializers.ChoiceField(Handle.Normaliser.choices, required=False)
+    pattern = StrictText(required=False, allow_blank=True)
+    single_valued = StrictBoolean(required=False)
+    max_per_profile = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=1_000_000)
+    immutable = StrictBoolean(required=False)
+    sensitive = StrictBoolean(required=False)
+    priority = serializers.IntegerField(required=False, min_value=-1_000_000, max_value=1_000_000)
+
+
+class RoutingLogSerializer(serializers.ModelSerializer[RoutingLogEntry]):
+    requested_profile_id = serializers.UUIDField(allow_null=True, read_only=True)
+    routed_profile_id = serializers.UUIDField(allow_null=True, read_only=True)
+    payload = serializers.DictField(read_only=True)
+    source = serializers.SerializerMethodField()  # type: ignore[assignment]  # a field of that name
+    by_id = serializers.IntegerField(read_only=True)
+    reviewed_by_id = serializers.IntegerField(allow_null=True, read_only=True)
+    created_at = InstantField()
+    last_seen_at = InstantField()
+    reviewed_at = InstantField(allow_null=True)
+
+    class Meta:
+        model = RoutingLogEntry
+        fields = [
+            "id",
+            "outcome",
+            "kind",
+            "code",
+            "handle",
+            "identifier",
+            "requested_profile_id",
+            "routed_profile_id",
+            "candidates",
+            "payload",
+            "source",
+            "by_id",
+            "occurrences",
+            "created_at",
+            "last_seen_at",
+            "review_status",
+            "reviewed_by_id",
+            "reviewed_at",
+            "review_note",
+        ]
+
+    def get_source(self, entry: RoutingLogEntry) -> str:
+        return entry.source_id or "staff"
+
+
+class NewTokenSerializer(serializers.Serializer[Any]):
+    name = StrictText()
+    scopes = serializers.ListField(child=StrictText(), default=list, max_length=200)
+
+
+class TokenSerializer(serializers.ModelSerializer[ApiToken]):
+    """A token as existing clients know it; its secret is not in it (API.md 6)."""
+
+    id = serializers.CharField(read_only=True)
+    user_id = serializers.IntegerField(read_only=True)
+    client_id = serializers.CharField(source="extension_id", allow_null=True, read_only=True)
+    revoked = serializers.SerializerMethodField()
+    created_at = InstantField()
+    updated_at = InstantField()
+    expires_at = InstantField(allow_null=True)
+
+    class Meta:
+        model = ApiToken
+        fields = [
+            "id",
+            "user_id",
+            "client_id",
+            "name",
+            "scopes",
+            "revoked",
+            "created_at",
+            "updated_at",
+            "expires_at",
+        ]
+
+    def get_revoked(self, token: ApiToken) -> bool:
+        return token.revoked_at is not None
+
+
+class IssuedTokenSerializer(serializers.Serializer[Any]):
+    accessToken = serializers.CharField()  # noqa: N815 - the wire's own word
+    token = TokenSerializer()

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from identities.serializers import IdentitySerializer, NewIdentitySerializer
+from omneo_identity.api.fields import IdentifierField, InstantField, StrictText
+from profiles.models import Audit, Profile
+
+MOST_IDENTITIES = 1_000
+MOST_ATTRIBUTE_BYTES = 65_536
+DEEPEST_ATTRIBUTE = 16
+
+CONTACTS = ("email", "mobile_phone")
+
+# A profile cannot come into being deleted.
+NEW_PROFILE_TYPES = [choice for choice in Profile.Type.choices if choice[0] != Profile.Type.DELETED]
+
+ATTRIBUTES = {
+    "type": "object",
+    "properties": {"comms": {"type": "object"}, "appearance": {"type": "object"}, "dates": {"type": "array"}},
+}
+
+
+@extend_schema_field(ATTRIBUTES)
+class AttributesField(serializers.DictField):
+    """`comms` and `appearance` (objects) and `dates` (a list); other keys are ignored, like unknown fields."""
+
+    SHAPES = {"comms": dict, "appearance": dict, "dates": list}
+
+    default_error_messages = {
+        "shape": _("%(key)s has the wrong shape."),
+        "size": _("The attributes are larger than 64 kB or nested too deep."),
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            self.fail("not_a_dict", input_type=type(data).__name__)
+        known = {key: data[key] for key in self.SHAPES if data.get(key) is not None}
+        for key, value in known.items():
+            if not isinstance(value, self.SHAPES[key]):
+                raise serializers.ValidationError(self.error_messages["shape"] % {"key": key})
+        if _depth(known) > DEEPEST_ATTRIBUTE or len(json.dumps(known)) > MOST_ATTRIBUTE_BYTES:
+            self.fail("size")
+        return known
+
+
+def _depth(value: Any, above: int = 0) -> int:
+    if above > DEEPEST_ATTRIBUTE or not isinstance(value, dict | list):
+        return above
+    inner = value.values() if isinstance(value, dict) else value
+    return max((_depth(one, above + 1) for one in inner), default=above + 1)
+
+
+class ProfileSerializer(serializers.Serializer[Any]):
+    """The full profile as `lookup` writes it; here for the OpenAPI document only."""
+
+    id = serializers.UUIDField()
+    external_id = serializers.CharField(allow_null=True, help_text="The primary identity's identifier.")
+    title = serializers.CharField(allow_null=True)
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+    full_name = serializers.CharField()
+    email = serializers.CharField()
+    gender = serializers.CharField(allow_null=True)
+    currency = serializers.CharField(allow_null=True)
+    joined_at = InstantField()
+    mobile_phone = serializers.CharField(allow_null=True)
+    mobile_phone_country = serializers.IntegerField(allow_null=True)
+    mobile_phone_national = serializers.CharField(allow_null=True)
+    mobile_phone_e164 = serializers.CharField(allow_null=True)
+    secondary_phone = serializers.CharField(allow_null=True)
+    birth_year = serializers.IntegerField(allow_null=True)
+    birth_month = serializers.IntegerField(allow_null=True)
+    birth_day = serializers.IntegerField(allow_null=True)
+    birth_date = serializers.CharField(allow_null=True)
+    company = serializers.CharField(allow_null=True)
+    occupation = serializers.CharField(allow_null=True)
+    avatar_url = serializers.CharField(allow_null=True)
+    tags = serializers.ListField(child=serializers.CharField())
+    identities = IdentitySerializer(many=True)
+    attributes = AttributesField()
+    custom_attributes = serializers.DictField()
+    reward_balance = serializers.FloatField()
+    point_balance = serializers.FloatField()
+    point_balance_dollars = serializers.FloatField()
+    combined_balance_dollars = serializers.FloatField()
+    profile_type = serializers.ChoiceField(Profile.Type.choices)
+    created_at = InstantField()
+    updated_at = InstantField()
+
+
+class IdentityWithProfileSerializer(IdentitySerializer):
+    profile = ProfileSerializer()
+
+
+def text(**kwargs: Any) -> StrictText:
+    """A text field that may be left out or emptied; null means empty."""
+    return StrictText(required=False, allow_blank=True, allow_null=True, **kwargs)
+
+
+def number(least: int, most: int) -> serializers.IntegerField:
+    return serializers.IntegerField(required=False, allow_null=True, min_value=least, max_value=most)
+
+
+class ProfileChangeSerializer(serializers.Serializer[Any]):
+    """The fields that a client may set. All may be left out, so that a PUT changes only what it names."""
+
+    title = text(max_length=64)
+    first_name = text()
+    last_name = text()
+    email = text(max_length=512, trim_whitespace=False)
+    mobile_phone = text(max_length=512, trim_whitespace=False)
+    secondary_phone = text(max_length=64)
+    gender = text(max_length=64)
+    currency = text(max_length=3)
+    joined_at = InstantField(required=False)
+    birth_year = number(1, 9999)
+    birth_month = number(1, 12)
+    birth_day = number(1, 31)
+    birth_date = serializers.DateField(required=False, allow_null=True, input_formats=["%Y-%m-%d"])
+    company = text()
+    occupation = text()
+    avatar_url = text(max_length=2048)
+    tags = serializers.ListField(child=StrictText(), required=False, allow_null=True, max_length=1_000)
+    attributes = AttributesField(required=False, allow_null=True)
+
+    def contact(self) -> dict[str, str | None]:
+        """The contact points among what was sent, as sent."""
+        return {name: self.validated_data[name] for name in CONTACTS if name in self.validated_data}
+
+    def fields_of(self, profile: Profile | None = None) -> dict[str, Any]:
+        """The columns of Profile among what was sent.
+
+        A client that sends back a whole object with only one of `birth_date` and its parts changed means the one
+        that it changed, so a `birth_date` that the profile has already says nothing.
+        """
+        fields = {name: value for name, value in self.validated_data.items() if name not in (*CONTACTS, "identities")}
+        birth_date: datetime.date | None = fields.pop("birth_date", None)
+        had = None if profile is None else (profile.birth_year, profile.birth_month, profile.birth_day)
+        if birth_date is not None:
+            parts = (birth_date.year, birth_date.month, birth_date.day)
+            if parts != had:
+                fields |= zip(("birth_year", "birth_month", "birth_day"), parts, strict=True)
+        elif "birth_date" in self.validated_data and had is not None and None not in had:
+            fields |= dict.fromkeys(("birth_year", "birth_month", "birth_day"))
+        empty: dict[str, Any] = {"tags": [], "attributes": {}}
+        numbers = {"birth_year", "birth_month", "birth_day"}
+        return {
+            name: empty.get(name, "") if value is None and name not in numbers else value
+            for name, value in fields.items()
+        }
+
+
+class NewProfileSerializer(ProfileChangeSerializer):
+    profile_type = serializers.ChoiceField(NEW_PROFILE_TYPES, required=False)
+    identities = NewIdentitySerializer(  # type: ignore[call-arg]  # taken by the list that many=True makes
+        many=True, required=False, allow_null=True, max_length=MOST_IDENTITIES
+    )
+
+
+class ProfileTypeSerializer(serializers.Serializer[Any]):
+    profile_type = serializers.ChoiceField(Profile.Type.choices)
+
+
+class RefusedPairSerializer(serializers.Serializer[Any]):
+    handle = serializers.CharField()
+    identifier = serializers.CharField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class RoutingSerializer(serializers.Serializer[Any]):
+    """What became of a routed write (API.md 4)."""
+
+    outcome = serializers.ChoiceField(["created", "matched", "attached", "rerouted", "conflict"])
+    profile_id = serializers.UUIDField()
+    identity_id = serializers.IntegerField(allow_null=True)
+    log_entry_id = serializers.IntegerField(allow_null=True)
+    refused = RefusedPairSerializer(many=True)
+    not_taken = serializers.ListField(child=serializers.CharField())
+
+
+class NotReturnedSerializer(serializers.Serializer[Any]):
+    handle = serializers.CharField()
+    identifier = serializers.CharField()
+    profile_id = serializers.UUIDField()
+
+
+class SearchIdSerializer(serializers.Serializer[Any]):
+    type = StrictText(help_text="A handle, or `profile_id`.")
+    id = IdentifierField()
+
+
+class AvailabilitySerializer(serializers.Serializer[Any]):
+    email = text(max_length=512)
+    mobile_phone = text(max_length=512)
+
+
+class OwnerSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    full_name = serializers.CharField()
+
+
+class AvailableSerializer(serializers.Serializer[Any]):
+    available = serializers.BooleanField()
+    profile = OwnerSerializer(allow_null=True)
+
+
+class AvailabilityAnswerSerializer(serializers.Serializer[Any]):
+    email = AvailableSerializer(required=False)
+    mobile_phone = AvailableSerializer(required=False)
+
+
+class AuditSerializer(serializers.ModelSerializer[Audit]):
+    user_id = serializers.IntegerField(source="by_id", read_only=True)
+    auditable_id = serializers.SerializerMethodField()
+    old_values = serializers.SerializerMethodField()
+    new_values = serializers.SerializerMethodField()
+    profile_id = serializers.UUIDField(allow_null=True, read_only=True)
+    created_at = InstantField()
+
+    class Meta:
+        model = Audit
+        fields = [
+            "id",
+            "user_id",
+            "event",
+            "auditable_type",
+            "auditable_id",
+            "old_values",
+            "new_values",
+            "url",
+            "ip_address",
+            "profile_id",
+            "token_name",
+            "user_agent",
+            "created_at",
+        ]
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_auditable_id(self, audit: Audit) -> int | None:
+        return int(audit.auditable_key) if audit.auditable_key.isdecimal() else None
+
+    def get_old_values(self, audit: Audit) -> str:
+        return json.dumps(audit.old_values)
+
+    def get_new_values(self, audit: Audit) -> str:
+        return json.dumps(audit.new_values)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from identities import lookup, matching, releasing, routing
+from identities.views import fragments, profile_key
+from omneo_identity.api.auth import by, source
+from omneo_identity.api.schema import data_of
+from omneo_identity.api.views import ApiViewSet, one
+from profiles.filters import AuditFilterSet, ProfileFilterSet
+from profiles.models import Audit, Profile
+from profiles.serializers import (
+    CONTACTS,
+    AuditSerializer,
+    AvailabilityAnswerSerializer,
+    AvailabilitySerializer,
+    NewProfileSerializer,
+    NotReturnedSerializer,
+    ProfileChangeSerializer,
+    ProfileSerializer,
+    ProfileTypeSerializer,
+    RoutingSerializer,
+    SearchIdSerializer,
+)
+
+READ = "read-profiles"
+
+
+class ProfileViewSet(ApiViewSet):
+    """Profiles, and the look-up by any of their ids."""
+
+    queryset = Profile.objects.all()
+    filterset_class = ProfileFilterSet
+    serializer_class = ProfileSerializer
+    sort_fields = {"created_at": "created_at", "updated_at": "updated_at"}
+    default_sort = ""
+    includes = ("identities",)
+    scopes = {
+        "list": READ,
+        "create": "create-profiles",
+        "retrieve": READ,
+        "update": "update-profiles",
+        "destroy": "delete-profiles",
+        "update_type": "update-profiles",
+        "search_id": (READ, "read-identities"),
+        "availability": READ,
+    }
+    conflicts = frozenset({"update", "destroy", "update_type"})
+
+    @extend_schema(responses=ProfileSerializer(many=True), summary="List profiles")
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()).values_list("pk", flat=True))
+        return self.get_paginated_response(fragments(lookup.profiles(page or [])))
+
+    @extend_schema(
+        request=NewProfileSerializer,
+        responses={
+            201: data_of(ProfileSerializer, routing=RoutingSerializer()),
+            200: data_of(ProfileSerializer, routing=RoutingSerializer()),
+        },
+        summary="Bring a profile to the one that its identities name, or make it",
+    )
+    def create(self, request: Request) -> Response:
+        body = NewProfileSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        routed = routing.route(
+            body.validated_data.get("identities") or [],
+            fields=body.fields_of(),
+            contact=body.contact(),
+            by=by(request),
+            source=source(request),
+        )
+        told = {
+            "outcome": routed.outcome,
+            "profile_id": routed.profile.pk,
+            "identity_id": routed.identity.pk if routed.identity else None,
+            "log_entry_id": routed.log_entry_id,
+            "refused": routed.refused,
+            "not_taken": routed.not_taken,
+        }
+        return one(lookup.profile(routed.profile.pk), 201 if routed.outcome == "created" else 200, routing=told)
+
+    @extend_schema(responses=data_of(ProfileSerializer), summary="Read a profile")
+    def retrieve(self, request: Request, profile_id: str) -> Response:
+        return self.shown(profile_key(profile_id))
+
+    @extend_schema(
+        request=ProfileChangeSerializer, responses=data_of(ProfileSerializer), summary="Change fields of a profile"
+    )
+    def update(self, request: Request, profile_id: str) -> Response:
+        pk = profile_key(profile_id)
+        body = ProfileChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        fields = body.fields_of(Profile.objects.surviving(pk))
+        changed = routing.update(pk, fields=fields, contact=body.contact(), by=by(request), source=source(request))
+        return self.shown(changed.pk)
+
+    @extend_schema(responses={204: None}, summary="Delete a profile softly")
+    def destroy(self, request: Request, profile_id: str) -> Response:
+        releasing.delete(profile_key(profile_id), by=by(request))
+        return Response(status=204)
+
+    @extend_schema(
+        request=ProfileTypeSerializer,
+        responses=data_of(
+            ProfileSerializer,
+            not_returned=NotReturnedSerializer(many=True, required=False),
+            contacts_changed=serializers.ListField(child=serializers.CharField(), required=False),
+        ),
+        summary="Change a profile's type; undelete it",
+    )
+    def update_type(self, request: Request, profile_id: str) -> Response:
+        body = ProfileTypeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        pk = profile_key(profile_id)
+        retyped = releasing.change_type(pk, body.validated_data["profile_type"], by=by(request))
+        gone = [
+            {"handle": move.handle, "identifier": move.identifier, "profile_id": move.to_profile_id}
+            for move in retyped.not_returned
+        ]
+        return one(lookup.profile(pk), not_returned=gone, contacts_changed=retyped.contacts_changed)
+
+    @extend_schema(
+        request=SearchIdSerializer, responses=data_of(ProfileSerializer), summary="Find a profile by one of its ids"
+    )
+    def search_id(self, request: Request) -> Response:
+        body = SearchIdSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        text = lookup.search_id(body.validated_data["type"], body.validated_data["id"])
+        if text is None:
+            raise Http404
+        return one(text)
+
+    @extend_schema(
+        request=AvailabilitySerializer,
+        responses=data_of(AvailabilityAnswerSerializer),
+        summary="Ask whether an e-mail or a mobile number is free",
+    )
+    def availability(self, request: Request) -> Response:
+        body = AvailabilitySerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = {name: body.validated_data[name] for name in CONTACTS if body.validated_data.get(name)}
+        return one({name: self._availability(name, text) for name, text in asked.items()})
+
+    def _availability(self, handle: str, text: str) -> dict[str, Any]:
+        holder = matching.holding_contact(handle, text).select_related("profile").first()
+        if holder is None:
+            return {"available": True, "profile": None}
+        return {"available": False, "profile": {"id": holder.profile_id, "full_name": holder.profile.full_name}}
+
+    def shown(self, pk: uuid.UUID) -> Response:
+        text = lookup.profile(pk)
+        if text is None:
+            raise Http404
+        return one(text)
+
+
+class AuditViewSet(ApiViewSet):
+    """Who changed what."""
+
+    queryset = Audit.objects.all()
+    filterset_class = AuditFilterSet
+    serializer_class = AuditSerializer
+    sort_fields = {"created_at": "created_at", "id": "id"}
+    default_sort = "-id"
+    scopes = {"list": "read-audits", "retrieve": "read-audits"}
+
+    @extend_schema(responses=AuditSerializer(many=True), summary="List audits")
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(AuditSerializer(page, many=True).data)
+
+    @extend_schema(responses=data_of(AuditSerializer), summary="Read an audit")
+    def retrieve(self, request: Request, audit_id: int) -> Response:
+        return one(AuditSerializer(Audit.objects.get(pk=audit_id)).data)
