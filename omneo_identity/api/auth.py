@@ -1,0 +1,120 @@
+"""Who calls, and what their token allows (API.md 6)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from django.contrib.auth.models import User
+from django.utils.translation import gettext as _
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from identities.models import ApiToken, Extension
+from profiles.auditing import By
+
+if TYPE_CHECKING:
+    # At run time REST framework's views import this module, as one of their defaults.
+    from rest_framework.views import APIView
+
+NOUNS = (
+    "profiles",
+    "identities",
+    "transactions",
+    "interactions",
+    "points",
+    "rewards",
+    "webhooks",
+    "triggers",
+    "handles",
+)
+SCOPES = (
+    *(f"{verb}-{noun}" for noun in NOUNS for verb in ("read", "create", "update", "delete")),
+    "read-audits",
+    "merge-profiles",
+    "unmerge-profiles",
+    "issue-id-tokens",
+)
+
+# A view's scopes by action: one, any of several, or "" for whoever has a token.
+Scopes = Mapping[str, str | tuple[str, ...]]
+
+MAX_USER_AGENT = 500
+
+
+class TokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <token>`; the user is the token's owner, `request.auth` the token."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+        header = request.headers.get("Authorization")
+        if header is None:
+            return None
+        scheme, _space, plain = header.strip().partition(" ")
+        plain = plain.strip()
+        if scheme.lower() != "bearer" or not plain.isascii() or not plain.isprintable():
+            raise AuthenticationFailed
+        token = ApiToken.objects.authenticate(plain)
+        if token is None:
+            raise AuthenticationFailed
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class HasScope(BasePermission):
+    """Hold the token to the scopes that the view names for its action in `scopes`.
+
+    An action that is not in the mapping is refused to everybody, so that forgetting it is safe.
+    """
+
+    message = ""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if request.auth is None:
+            return False
+        if request.method not in view.allowed_methods:
+            return True  # There is no such action; the view is about to answer 405.
+        scopes: Scopes = getattr(view, "scopes", {})
+        needed = scopes.get(getattr(view, "action", None) or "")
+        if needed is None:
+            self.message = _("No scope allows this.")
+            return False
+        any_of = (needed,) if isinstance(needed, str) else needed
+        if "" in any_of or not set(any_of).isdisjoint(token_of(request).scopes):
+            return True
+        self.message = _("The token lacks the scope %(scopes)s.") % {"scopes": _(" or ").join(any_of)}
+        return False
+
+
+def token_of(request: Request) -> ApiToken:
+    """The token of a request that HasScope has let pass."""
+    return cast(ApiToken, request.auth)
+
+
+def by(request: Request) -> By:
+    """Who does it, for the `by=` of an operation."""
+    token = token_of(request)
+    return By(
+        user=token.user,
+        token_name=token.name,
+        url=request.path,
+        ip_address=_ip_address(request.META.get("REMOTE_ADDR", "")),
+        user_agent=request.headers.get("User-Agent", "").replace("\0", "")[:MAX_USER_AGENT],
+    )
+
+
+def source(request: Request) -> Extension | None:
+    """The extension that the token speaks for, for the `source=` of an operation; None is staff."""
+    return token_of(request).extension
+
+
+def _ip_address(text: str) -> str | None:
+    # Behind a Unix socket there is none.
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None

@@ -1,0 +1,24 @@
+"""Times on the wire: UTC, "YYYY-MM-DD HH:MM:SS", without a zone."""
+
+from __future__ import annotations
+
+import datetime
+
+SECOND = datetime.timedelta(seconds=1)
+
+
+def instant(text: str) -> datetime.datetime:
+    """Read the wire's own form or ISO 8601; what names no zone is UTC. Raises ValueError."""
+    value = datetime.datetime.fromisoformat(text)
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=datetime.UTC)
+    try:
+        value = value.astimezone(datetime.UTC)
+        _ = value + SECOND  # Filters ask for the end of this second; the last one of the calendar has none.
+    except OverflowError as error:
+        raise ValueError("This time is outside of the calendar.") from error
+    return value
+
+
+def instant_text(value: datetime.datetime) -> str:
+    return value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(" ", "seconds")

@@ -1,0 +1,200 @@
+"""The envelope of a paged list, as Laravel's paginator writes it (API.md 1), at a bounded cost."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+if TYPE_CHECKING:
+    # At run time REST framework's views import this module, as one of their defaults.
+    from rest_framework.views import APIView
+
+NUMBER = "page[number]"
+SIZE = "page[size]"
+
+DEFAULT_SIZE = 15
+MAX_SIZE = 200
+MAX_NUMBER = 10**9
+
+# Up to here the total is counted; past it, it is the planner's estimate.
+COUNTED = 10_000
+
+# Page links on each side of the current one, and how near to an end makes that end one run of links with it.
+EACH_SIDE = 3
+NEAR = EACH_SIDE + 4
+
+EXAMPLE_URL = "https://crm.example.com/api/v3/identities"
+URL_SCHEMA = {"type": ["string", "null"]}
+LINKS_SCHEMA = {
+    "type": "object",
+    "required": ["first", "last", "prev", "next"],
+    "properties": dict.fromkeys(("first", "last", "prev", "next"), URL_SCHEMA),
+    "example": {
+        "first": f"{EXAMPLE_URL}?page%5Bnumber%5D=1",
+        "last": f"{EXAMPLE_URL}?page%5Bnumber%5D=1",
+        "prev": None,
+        "next": None,
+    },
+}
+META_SCHEMA = {
+    "type": "object",
+    "required": ["current_page", "from", "last_page", "links", "path", "per_page", "to", "total"],
+    "properties": {
+        "current_page": {"type": "integer"},
+        "from": {"type": ["integer", "null"]},
+        "last_page": {"type": "integer"},
+        "links": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["url", "label", "active"],
+                "properties": {"url": URL_SCHEMA, "label": {"type": "string"}, "active": {"type": "boolean"}},
+            },
+        },
+        "path": {"type": "string"},
+        "per_page": {"type": "integer"},
+        "to": {"type": ["integer", "null"]},
+        "total": {"type": "integer"},
+        "total_is_estimate": {"type": "boolean", "description": "Present and true when `total` is not exact."},
+    },
+    "example": {
+        "current_page": 1,
+        "from": 1,
+        "last_page": 1,
+        "links": [
+            {"url": None, "label": "&laquo; Previous", "active": False},
+            {"url": f"{EXAMPLE_URL}?page%5Bnumber%5D=1", "label": "1", "active": True},
+            {"url": None, "label": "Next &raquo;", "active": False},
+        ],
+        "path": EXAMPLE_URL,
+        "per_page": DEFAULT_SIZE,
+        "to": 1,
+        "total": 1,
+    },
+}
+
+
+class PageEnvelope(BasePagination):
+    """Page a query set, of rows or of keys alone, and wrap what the view made of the page."""
+
+    request: Request
+    number: int
+    size: int
+    total: int
+    total_is_estimate: bool
+
+    def paginate_queryset(  # type: ignore[override]  # Only a query set can be counted with a bound.
+        self, queryset: QuerySet[Any, Any], request: Request, view: APIView | None = None
+    ) -> list[Any]:
+        self.request = request
+        self.number = _integer(request, NUMBER, default=1, largest=MAX_NUMBER)
+        self.size = _integer(request, SIZE, default=DEFAULT_SIZE, largest=MAX_SIZE)
+        self.total = queryset.order_by()[: COUNTED + 1].count()
+        self.total_is_estimate = self.total > COUNTED
+        start = (self.number - 1) * self.size
+        if start >= self.total and not self.total_is_estimate:
+            return []
+        rows = list(queryset[start : start + self.size + 1])
+        if self.total_is_estimate:
+            self._estimate(queryset, start, len(rows))
+        return rows[: self.size]
+
+    def _estimate(self, queryset: QuerySet[Any, Any], start: int, found: int) -> None:
+        """Guess the total, but never against what this page saw: clients walk a list by its `next`."""
+        (plan,) = json.loads(queryset.order_by().explain(format="json"))
+        guess = max(self.total, int(plan["Plan"]["Plan Rows"]))
+        if found > self.size:
+            self.total = max(guess, start + found)
+        elif found:
+            self.total, self.total_is_estimate = start + found, False
+        else:
+            self.total = max(self.total, min(guess, start))
+
+    @property
+    def last(self) -> int:
+        return max(1, math.ceil(self.total / self.size))
+
+    def get_paginated_response(self, data: Sequence[Any]) -> Response:
+        start = (self.number - 1) * self.size
+        prev = self._url(self.number - 1) if self.number > 1 else None
+        next_ = self._url(self.number + 1) if self.number < self.last else None
+        meta = {
+            "current_page": self.number,
+            "from": start + 1 if data else None,
+            "last_page": self.last,
+            "links": [
+                {"url": prev, "label": "&laquo; Previous", "active": False},
+                *map(self._link, _window(self.number, self.last)),
+                {"url": next_, "label": "Next &raquo;", "active": False},
+            ],
+            "path": self.request.build_absolute_uri(self.request.path),
+            "per_page": self.size,
+            "to": start + len(data) if data else None,
+            "total": self.total,
+        }
+        if self.total_is_estimate:
+            meta["total_is_estimate"] = True
+        links = {"first": self._url(1), "last": self._url(self.last), "prev": prev, "next": next_}
+        return Response({"data": data, "links": links, "meta": meta})
+
+    def _link(self, number: int | None) -> dict[str, Any]:
+        if number is None:
+            return {"url": None, "label": "...", "active": False}
+        return {"url": self._url(number), "label": str(number), "active": number == self.number}
+
+    def _url(self, number: int) -> str:
+        query = self.request.query_params.copy()
+        query.pop(NUMBER, None)
+        query[NUMBER] = str(number)
+        return self.request.build_absolute_uri(f"{self.request.path}?{query.urlencode()}")
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "required": ["data", "links", "meta"],
+            "properties": {"data": schema, "links": LINKS_SCHEMA, "meta": META_SCHEMA},
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        limits = ((NUMBER, 1, MAX_NUMBER), (SIZE, DEFAULT_SIZE, MAX_SIZE))
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": {"type": "integer", "minimum": 1, "maximum": largest, "default": default},
+            }
+            for name, default, largest in limits
+        ]
+
+
+def _integer(request: Request, name: str, *, default: int, largest: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if re.fullmatch(r"[0-9]{1,10}", text) and 1 <= int(text) <= largest:
+        return int(text)
+    sentence = _("%(name)s must be a whole number from 1 to %(largest)d.") % {"name": name, "largest": largest}
+    raise ValidationError({name: [sentence]})
+
+
+def _window(current: int, last: int) -> Iterable[int | None]:
+    """The page numbers to link, None for a gap, by the rules of Laravel's UrlWindow."""
+    ends: tuple[list[int], list[int]] = ([1, 2], [last - 1, last])
+    if last < EACH_SIDE * 2 + 8:
+        return range(1, last + 1)
+    if current <= NEAR:
+        return [*range(1, NEAR + EACH_SIDE + 1), None, *ends[1]]
+    if current > last - NEAR:
+        return [*ends[0], None, *range(last - NEAR - EACH_SIDE + 1, last + 1)]
+    return [*ends[0], None, *range(current - EACH_SIDE, current + EACH_SIDE + 1), None, *ends[1]]

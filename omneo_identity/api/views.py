@@ -1,0 +1,128 @@
+"""What every view of the API starts from."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import orjson
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import APIException, ParseError, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from omneo_identity.api import filters
+from omneo_identity.api.auth import HasScope, Scopes, TokenAuthentication
+from omneo_identity.api.filters import BracketFilterBackend, SortFields
+from omneo_identity.api.pagination import PageEnvelope
+from omneo_identity.api.parsers import StrictJSONParser
+from omneo_identity.api.renderers import AlwaysJSON, ORJSONRenderer, dumps
+from omneo_identity.api.schema import AutoSchema
+from omneo_identity.api.throttles import TokenThrottle
+
+
+class LengthRequired(APIException):
+    status_code = 411
+    default_code = "length_required"
+
+
+class Wire(APIView):
+    """The wire's rules, whatever the settings' defaults are."""
+
+    authentication_classes = [TokenAuthentication]
+    permission_classes = [HasScope]
+    throttle_classes = [TokenThrottle]
+    parser_classes = [StrictJSONParser]
+    renderer_classes = [ORJSONRenderer]
+    content_negotiation_class = AlwaysJSON
+    schema = AutoSchema()
+
+    # Without "options": this API describes itself in its schema.
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        # Every body is read as JSON; of a form's media type, curl's default, REST framework would make a QueryDict.
+        request.META["CONTENT_TYPE"] = "application/json"
+        return super().initialize_request(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        refuse_unmeasured(request)
+        filters.refuse_control_characters(request.query_params)
+        for name, value in kwargs.items():
+            if filters.CONTROL.search(str(value)):
+                raise ValidationError({name: [_("Control characters are not allowed.")]})
+
+
+class ApiViewSet(Wire, GenericViewSet[Any]):
+    """A view set that speaks the wire. `scopes` says for each action who may call it; what is not in it is refused."""
+
+    pagination_class: type[PageEnvelope] | None = PageEnvelope
+    filter_backends = [BracketFilterBackend]
+
+    scopes: Scopes = {}
+    sort_fields: SortFields = {}
+    default_sort = ""
+    includes: tuple[str, ...] = ()
+    # The actions that may answer 409.
+    conflicts: frozenset[str] = frozenset()
+
+    def included(self) -> frozenset[str]:
+        """What `include=` asks for, of the view's `includes`."""
+        return filters.included(self.request, self)
+
+
+class Open(Wire):
+    """What needs no token."""
+
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+
+
+class Health(Open):
+    """Whether this process answers. It asks nothing of the database."""
+
+    @extend_schema(
+        operation_id="health",
+        tags=["health"],
+        responses=inline_serializer("Health", {"status": serializers.ChoiceField(["ok"])}),
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
+
+
+class Schema(Open):
+    """This description, as OpenAPI 3.1."""
+
+    schema = None  # type: ignore[assignment]
+
+    def get(self, request: Request) -> Response:
+        return Response(document())
+
+
+@cache
+def document() -> orjson.Fragment:
+    """Made once per process: it takes most of a second, and anybody may ask for it."""
+    generator = SchemaGenerator()  # type: ignore[no-untyped-call]
+    return orjson.Fragment(dumps(generator.get_schema(request=None, public=True)))  # type: ignore[no-untyped-call]
+
+
+def one(data: Any, status: int = 200, **extra: Any) -> Response:
+    """The envelope of one object: its dict, or its JSON text as the database made it; `extra` goes beside `data`."""
+    return Response({"data": orjson.Fragment(data) if isinstance(data, str | bytes) else data, **extra}, status)
+
+
+def refuse_unmeasured(request: Request) -> None:
+    """Refuse a body without a usable length, which the server's interface would pass on as an empty one."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not length and request.headers.get("Transfer-Encoding"):
+        raise LengthRequired(_("Send the body with its Content-Length."))
+    if length and not (length.isascii() and length.isdigit()):
+        raise ParseError(_("The Content-Length is not a number."))

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularSwaggerView
+
+from omneo_identity.api.errors import page_not_found
+from omneo_identity.api.views import Health, Schema
+
+docs = SpectacularSwaggerView.as_view(
+    authentication_classes=[], permission_classes=[], throttle_classes=[], http_method_names=["get", "head"]
+)
+
+# The API's URLs have no trailing slash: SlashMiddleware takes it off.
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/health", Health.as_view(), name="health"),
+    path("api/schema", Schema.as_view(), name="schema"),
+    path("api/docs", docs, name="docs"),
+    path("api/v3/", include("profiles.urls")),
+    path("api/v3/", include("identities.urls")),
+    # Whatever else is under the API's roots is answered in its words, also with DEBUG on.
+    re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
+]
+
+handler400 = "omneo_identity.api.errors.bad_request"
+handler403 = "omneo_identity.api.errors.permission_denied"
+handler404 = "omneo_identity.api.errors.page_not_found"
+handler500 = "omneo_identity.api.errors.server_error"
