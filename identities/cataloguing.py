@@ -29,8 +29,8 @@ def change(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
         handle.full_clean()
         handle.save()
         if changed:
-            values = {"old": _plain(old, changed), "new": _plain({name: getattr(handle, name) for name in changed}, changed)}
-            auditing.entry("updated", handle, by=by, **values).save()
+            new = {name: getattr(handle, name) for name in changed}
+            auditing.entry("updated", handle, by=by, old=_plain(old, changed), new=_plain(new, changed)).save()
     return handle
 
 

@@ -36,7 +36,7 @@ class IdentityFilterSet(BracketFilterSet):
 
     def filter_queryset(self, queryset: Any) -> Any:
         """Only identities of live profiles, without contact points unless one is asked for by name (API.md 2)."""
-        if self.data.get("handle") not in BUILT_IN:
+        if (self.data or {}).get("handle") not in BUILT_IN:
             queryset = queryset.visible()
         return super().filter_queryset(queryset.live())
 

@@ -42,6 +42,8 @@ def read(sent: Sequence[Sent], *, writer: Extension | None) -> list[Identity | R
     handle never seen is admitted as undocumented, or refused where HANDLE_POLICY says so. Two queries, however many
     pairs. Contact points are not refused here; whether a request may name them is the interfaces' affair.
     """
+    if not sent:
+        return []
     known = _known({one.handle for one in sent})
     answers = [_identity(one, known=known, writer=writer) for one in sent]
     blocked = _blocked(sent, answers)
@@ -75,9 +77,13 @@ def admit(identities: Iterable[Identity]) -> None:
 
 def refuse_built_in(name: str) -> None:
     """Refuse a contact point where an identity is asked for. Raises Refused `builtin_handle`."""
-    if name.strip().casefold() in BUILT_IN:
-        message = _("%(handle)s is set through the profile's own field.") % {"handle": name}
-        raise Refused("builtin_handle", message, field="handle")
+    if name.strip() in BUILT_IN:
+        raise builtin_refusal(name)
+
+
+def builtin_refusal(name: str) -> Refused:
+    message = _("%(handle)s is set through the profile's own field.") % {"handle": name.strip()}
+    return Refused("builtin_handle", message, field="handle")
 
 
 def mask(identifier: str) -> str:

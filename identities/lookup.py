@@ -24,6 +24,7 @@ def _time(column: str) -> str:
 
 HIDDEN = ", ".join(f"'{handle}'" for handle in sorted(BUILT_IN))
 
+# ruff: noqa: S608 - the statements below are put together from constants only
 IDENTITY = f"""
     'id', identity.id,
     'handle', identity.handle,
@@ -106,7 +107,7 @@ FOUND = f"""
     JOIN identities_identity AS identity
       ON identity.handle = asked.handle AND identity.identifier = asked.identifier
     JOIN profiles_profile AS profile ON profile.id = identity.profile_id AND profile.profile_type <> 'deleted'
-"""  # noqa: S608 - constants only
+"""
 
 
 def search(handle: str, identifier: str) -> str | None:
@@ -140,7 +141,7 @@ def profile(pk: uuid.UUID | str) -> str | None:
         )
         SELECT {PROFILE} FROM profiles_profile AS profile
         JOIN line ON line.id = profile.id AND line.merged_into_id IS NULL
-    """  # noqa: S608 - constants only
+    """
     return _text(sql, [pk])
 
 
@@ -158,7 +159,7 @@ def search_profile(identifiers: Collection[str]) -> list[str]:
         ) AS found
         JOIN profiles_profile AS profile ON profile.id = found.profile_id AND profile.profile_type <> 'deleted'
         ORDER BY found.first
-    """  # noqa: S608 - constants only
+    """
     forms = {pair for text in identifiers for pair in normalising.forms(text).items() if pair[1] is not None}
     return _texts(sql, [[normaliser for normaliser, _form in forms], [form for _normaliser, form in forms]])
 
@@ -176,7 +177,7 @@ def profiles(pks: Sequence[uuid.UUID]) -> list[str]:
     sql = f"""
         SELECT {PROFILE} FROM unnest(%s::uuid[]) WITH ORDINALITY AS page (id, position)
         JOIN profiles_profile AS profile ON profile.id = page.id ORDER BY page.position
-    """  # noqa: S608 - constants only
+    """
     return _texts(sql, [list(pks)])
 
 
@@ -188,7 +189,7 @@ def identities(pks: Sequence[int], *, with_profile: bool = False) -> list[str]:
         JOIN identities_identity AS identity ON identity.id = page.id
         JOIN profiles_profile AS profile ON profile.id = identity.profile_id
         ORDER BY page.position
-    """  # noqa: S608 - constants only
+    """
     return _texts(sql, [list(pks)])
 
 
@@ -197,7 +198,7 @@ def identities_of(pk: uuid.UUID) -> list[str]:
     sql = f"""
         SELECT json_build_object({IDENTITY}) FROM identities_identity AS identity
         WHERE identity.profile_id = %s AND identity.handle NOT IN ({HIDDEN}) ORDER BY identity.id
-    """  # noqa: S608 - constants only
+    """
     return _texts(sql, [pk])
 
 
@@ -216,5 +217,5 @@ def _text(sql: str, parameters: Sequence[Any]) -> str | None:
 def _texts(sql: str, parameters: Sequence[Any]) -> list[str]:
     with connection.cursor() as cursor:
         # As text: the driver would otherwise parse the document only for the view to write it again.
-        cursor.execute(f"SELECT document::text FROM ({sql}) AS answer (document)", parameters)  # noqa: S608
+        cursor.execute(f"SELECT document::text FROM ({sql}) AS answer (document)", parameters)
         return [row[0] for row in cursor.fetchall()]

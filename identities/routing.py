@@ -82,7 +82,7 @@ def route(
     }
 
     def attempt() -> Routed:
-        answers = handles.read(sent, writer=source)
+        answers = [_no_contact(answer) for answer in handles.read(sent, writer=source)]
         wanted = contacts.read(contact, writer=source)
         pairs = {answer.pair: answer for answer in reversed(answers) if isinstance(answer, Identity)}
         handles.admit(pairs.values())
@@ -247,6 +247,13 @@ def update(
         return profile
 
     return settle(attempt)
+
+
+def _no_contact(answer: Identity | Refused) -> Identity | Refused:
+    """Set aside a contact point sent as an identity: by its e-mail alone a profile is never matched here."""
+    if isinstance(answer, Refused) or answer.handle_id not in BUILT_IN:
+        return answer
+    return handles.builtin_refusal(answer.handle_id)
 
 
 def _decider(known: list[Identity], pairs: Mapping[Any, Identity]) -> Identity | None:

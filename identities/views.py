@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from django.http import Http404
@@ -33,7 +33,7 @@ from identities.serializers import (
     RoutingLogSerializer,
     TokenSerializer,
 )
-from omneo_identity.api.auth import SCOPES, by, source
+from omneo_identity.api.auth import SCOPES, by, source, token_of
 from omneo_identity.api.schema import data_of
 from omneo_identity.api.views import ApiViewSet, one
 from profiles import auditing
@@ -349,7 +349,7 @@ class ApiTokenViewSet(ApiViewSet):
         body = NewTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         name, scopes = body.validated_data["name"], body.validated_data["scopes"]
-        caller = self.caller()
+        caller = token_of(request)
         more = sorted(set(scopes).intersection(SCOPES).difference(caller.scopes))
         if more:
             raise PermissionDenied(
@@ -390,8 +390,6 @@ class ApiTokenViewSet(ApiViewSet):
     def verify(self, request: Request) -> Response:
         return Response()
 
-    def caller(self) -> ApiToken:
-        return cast(ApiToken, self.request.auth)
-
     def own(self) -> ApiTokenQuerySet:
-        return ApiToken.objects.filter(user=self.caller().user, extension=self.caller().extension)
+        caller = token_of(self.request)
+        return ApiToken.objects.filter(user=caller.user, extension=caller.extension)

@@ -49,7 +49,7 @@ class ProfileFilterSet(BracketFilterSet):
 
     def filter_queryset(self, queryset: Any) -> Any:
         """Only live profiles, unless another type is asked for by name (API.md 1)."""
-        if self.data.get("profile_type") != Profile.Type.DELETED:
+        if (self.data or {}).get("profile_type") != Profile.Type.DELETED:
             queryset = queryset.live()
         return super().filter_queryset(queryset)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from typing import Self
 
@@ -37,6 +38,7 @@ def fold_handle(name: str) -> str:
     return name.strip().casefold().replace("-", "").replace("_", "")
 
 
+@functools.lru_cache(maxsize=1_000)
 def compile_pattern(pattern: str) -> re2._Regexp:
     """Compile a regular expression that staff wrote.
 
