@@ -1,0 +1,51 @@
+# The commands of Omneo Identity. `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+TESTS := DJANGO_SETTINGS_MODULE=tests.settings
+
+.PHONY: help demo test proof run format
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/installed  ## Try the product on sample data at 127.0.0.1:8000 (PORT= changes it)
+	@exec $(BIN)/python -m omneo_identity.demo
+
+run: .venv/installed  ## Serve real data; the README lists the settings that it demands
+	@exec $(BIN)/python -m omneo_identity.serve
+
+test: .venv/installed-dev  ## Check formatting, lint, types, import rules, migrations and schema, then run the tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(TESTS) $(BIN)/python manage.py check --fail-level WARNING
+	$(TESTS) $(BIN)/python manage.py makemigrations --check --dry-run
+	$(TESTS) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(BIN)/pytest
+
+proof: .venv/installed-dev  ## Run the long forms of the tests: more rounds, more threads, the commands as a user runs them
+	$(BIN)/pytest -m slow
+
+format: .venv/installed-dev  ## Format the code, and mend what ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Stamps, so that pip runs only when the pins have changed.
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Omneo Identity needs Python 3.11 or later, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.txt | .venv/bin/python
+	@echo "Installing requirements.txt into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	@echo "Installing requirements-dev.txt into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,155 @@
+"""The whole product on sample data with one command, `make demo`: nothing to install, nothing left running.
+
+The data stay in `.data/`; delete that folder to start afresh.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import django
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+
+from omneo_identity import database, serve
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+# One person of the sample twice: the second card number is the first with a typing error. So two profiles.
+CARD = "4954196"
+SAME_PERSON = "4954146"
+
+KEPT = database.CLUSTER.parent / "demo.json"
+
+
+def main() -> None:
+    try:
+        with _database() as url:
+            kept = _kept()
+            os.environ.update(
+                DJANGO_SETTINGS_MODULE="omneo_identity.settings",
+                DATABASE_URL=url,
+                SECRET_KEY=kept["secret_key"],
+                HOST="127.0.0.1",
+                ALLOWED_HOSTS="127.0.0.1,localhost",
+                HTTPS="false",
+            )
+            os.environ.setdefault("LOG_LEVEL", "WARNING")
+            serve.demand_port()
+            django.setup()
+            call_command("migrate", interactive=False, verbosity=0)
+            call_command("load_sample")
+            _introduce(_admin(kept["password"]), kept["password"])
+            serve.serve()
+    except (ImproperlyConfigured, CommandError) as error:
+        sys.exit(str(error))
+    except OperationalError as error:
+        sys.exit(f"The database does not answer: {error}")
+    except KeyboardInterrupt:
+        # The way to end it, so no failure.
+        pass
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[str]:
+    """The embedded server, or DATABASE_URL's where there is none, but never one that could hold real customers."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url:
+        with database.running(database.CLUSTER) as host:
+            yield database.url(host)
+        return
+    name = database.configuration(url, prepare=False)["NAME"]
+    if "demo" not in name:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL names the database {name!r}. The demo fills its database with made-up people, so its name "
+            "must have `demo` in it. Unset DATABASE_URL for the embedded database."
+        )
+    yield url
+
+
+def _kept() -> dict[str, str]:
+    """The secrets of this demo, made by its first run: the next ones print the same login, and sessions last."""
+    KEPT.parent.mkdir(exist_ok=True)
+    with open(os.open(KEPT, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+        if content := file.read():
+            return dict(json.loads(content))
+        kept = {"secret_key": secrets.token_urlsafe(50), "password": secrets.token_urlsafe(12)}
+        json.dump(kept, file)
+        return kept
+
+
+def _admin(password: str) -> User:
+    from django.contrib.auth.models import User
+
+    admin, _created = User.objects.update_or_create(
+        username="admin", defaults={"is_active": True, "is_staff": True, "is_superuser": True}
+    )
+    # Setting the same password again would end every session.
+    if not admin.check_password(password):
+        admin.set_password(password)
+        admin.save(update_fields=["password"])
+    return admin
+
+
+def _token() -> str:
+    from django.utils import timezone
+
+    from identities.models import ApiToken
+
+    former = ApiToken.objects.filter(name="Demo", extension=None, revoked_at=None)
+    former.update(revoked_at=timezone.now())
+    printed = io.StringIO()
+    call_command("issue_token", "--name", "Demo", "--all-scopes", stdout=printed)
+    return printed.getvalue().strip()
+
+
+def _introduce(admin: User, password: str) -> None:
+    from identities.models import Identity
+
+    site = f"http://127.0.0.1:{settings.PORT}"
+    token = _token()
+    # Whoever has taken the sample apart still gets a demo; the second line then answers 404, and says so.
+    named = Identity.objects.filter(handle="loyalty-card", identifier=CARD)
+    profile_id = named.values_list("profile_id", flat=True).first()
+    cards = [{"handle": "loyalty-card", "identifier": number} for number in (CARD, SAME_PERSON)]
+
+    def curl(path: str, body: object = None) -> str:
+        command = ["curl", "-H", f"Authorization: Bearer {token}"]
+        if body is not None:
+            command += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+        return shlex.join([*command, f"{site}/api/v3{path}"])
+
+    # Flushed before the server answers: whoever waits for /api/health finds the token here.
+    sys.stdout.write(
+        f"""
+Admin: {site}/admin/
+Login: {admin.username} / {password}
+API token: {token}
+
+Look up a profile by one of its identities:
+  {curl(f"/identities/search?handle=loyalty-card&identifier={CARD}")}
+Add an identity to it:
+  {curl(f"/profiles/{profile_id}/identities", {"handle": "instagram", "identifier": "sybella.veit"})}
+Write one person under two loyalty cards, which two profiles hold: it is routed to one of them.
+  {curl("/profiles", {"first_name": "Sybella", "identities": cards})}
+  See what was decided, and why: {site}/admin/identities/routinglogentry/
+
+Ctrl-C stops the server and its database. The data stay in .data/.
+"""
+    )
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

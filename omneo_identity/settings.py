@@ -1,0 +1,283 @@
+"""Every setting, each from one environment variable. The README has the table.
+
+A wrong value stops the process with a sentence that says what to write. NAME_FILE, for any NAME, reads the value from
+that file instead (as container platforms hand over secrets).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import zoneinfo
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import phonenumbers
+from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
+
+from omneo_identity import database
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+# Read as text: the casts of environ.Env take DEBUG=flase for False, and a password that begins with $ for a name.
+environment = FileAwareMapping()
+
+
+def text(name: str) -> str:
+    try:
+        return str(environment.get(name, "")).strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error}.") from None
+
+
+def read(name: str, parse: Callable[[str], T], expected: str, default: D) -> T | D:
+    """The variable's value, or its default when unset or empty."""
+    raw = text(name)
+    if not raw:
+        return default
+    try:
+        return parse(raw)
+    except (LookupError, ValueError):
+        raise ImproperlyConfigured(f"{name} is {raw!r}: write {expected}.") from None
+
+
+def flag(name: str, *, default: bool) -> bool:
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    return read(name, lambda raw: words[raw.lower()], "true or false", default)
+
+
+def number(name: str, *, least: int, default: D) -> int | D:
+    def parse(raw: str) -> int:
+        if int(raw) < least:
+            raise ValueError(raw)
+        return int(raw)
+
+    return read(name, parse, f"a whole number, {least} or more", default)
+
+
+def choice(name: str, *known: str, default: str) -> str:
+    return read(name, lambda raw: known[known.index(raw)], f"one of {', '.join(known)}", default)
+
+
+def listed(name: str, *, pattern: str, expected: str, default: list[str]) -> list[str]:
+    def parse(raw: str) -> list[str]:
+        values = [value.strip() for value in raw.split(",") if value.strip()]
+        if not all(re.fullmatch(pattern, value) for value in values):
+            raise ValueError(raw)
+        return values
+
+    return read(name, parse, expected, default)
+
+
+def region(raw: str) -> str:
+    if raw not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(raw)
+    return raw
+
+
+def zone(raw: str) -> str:
+    return zoneinfo.ZoneInfo(raw).key
+
+
+def header(raw: str) -> tuple[str, str]:
+    """A proxy's header in the form of SECURE_PROXY_SSL_HEADER: X-Forwarded-Proto says `https` of a secure request."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z-]*", raw):
+        raise ValueError(raw)
+    return f"HTTP_{raw.upper().replace('-', '_')}", "https"
+
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = database.CLUSTER.parent
+
+# The database
+
+EMBEDDED = not text("DATABASE_URL")
+
+# Off behind a PgBouncer older than 1.21, which gives the next statement to a connection that has not prepared it.
+PREPARE = flag("PREPARE", default=True)
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        **database.configuration(text("DATABASE_URL"), prepare=PREPARE),
+        # Seconds; by default a connection lives as long as its thread.
+        "CONN_MAX_AGE": number("CONN_MAX_AGE", least=0, default=None),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+
+# Security
+
+SECRET_KEY = text("SECRET_KEY")
+if EMBEDDED and not SECRET_KEY:
+    SECRET_KEY = secrets.token_urlsafe(50)
+if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5:
+    raise ImproperlyConfigured(
+        "SECRET_KEY must be at least 50 random characters, and be kept secret. This prints one: "
+        "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+    )
+
+DEBUG = flag("DEBUG", default=False)
+
+ALLOWED_HOSTS = listed(
+    "ALLOWED_HOSTS",
+    pattern=r"[^\s/:]+|\[[0-9A-Fa-f:]+\]",
+    expected="host names without scheme, port or path, separated by commas",
+    default=["127.0.0.1", "localhost", "[::1]"] if EMBEDDED else [],
+)
+CSRF_TRUSTED_ORIGINS = listed(
+    "CSRF_TRUSTED_ORIGINS",
+    pattern=r"https?://[^\s/]+",
+    expected="origins such as https://crm.example.com, separated by commas",
+    default=[],
+)
+
+HTTPS = flag("HTTPS", default=not EMBEDDED)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 30 * 24 * 60 * 60 if HTTPS else 0
+# A balancer asks for the health over plain HTTP, and a redirect is not an answer.
+SECURE_REDIRECT_EXEMPT = [r"^api/health/?$"]
+SECURE_PROXY_SSL_HEADER = read("PROXY_SSL_HEADER", header, "the name of a header, such as X-Forwarded-Proto", None)
+
+# HSTS for subdomains and in browsers' lists binds the owner's other hosts: not for one product to promise.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+if not HTTPS:
+    # Whoever wrote HTTPS=false has decided; the checks for HSTS, redirect and secure cookies would only repeat it.
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+# Identities
+
+HANDLE_POLICY = choice("HANDLE_POLICY", "open", "agreed", default="open")
+PHONE_REGION = read("PHONE_REGION", region, "the two capital letters of a country, such as AU", "AU")
+
+# Serving
+
+HOST = text("HOST") or "127.0.0.1"
+PORT = number("PORT", least=1, default=8000)
+WORKERS = number("WORKERS", least=1, default=2)
+# Per worker. Each keeps a database connection.
+THREADS = number("THREADS", least=1, default=4)
+MAX_BODY_BYTES = number("MAX_BODY_BYTES", least=1024, default=10 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# Django
+
+INSTALLED_APPS = [
+    "profiles.apps.ProfilesConfig",
+    "identities.apps.IdentitiesConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "omneo_identity.api.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "omneo_identity.api.middleware.SlashMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "omneo_identity.urls"
+WSGI_APPLICATION = "omneo_identity.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+TIME_ZONE = read("TIME_ZONE", zone, "a time zone such as Australia/Melbourne", "UTC")
+USE_TZ = True
+
+# Served from where the packages keep them, so that there is no step to forget.
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+LOG_LEVEL = choice("LOG_LEVEL", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", default="INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "omneo_identity.api.middleware.RequestIdFilter"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {request_id} {name}: {message}", "style": "{"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "line"},
+    },
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Without the handlers that Django gives them: one line per record.
+    "loggers": {name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["omneo_identity.api.auth.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["omneo_identity.api.auth.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["omneo_identity.api.throttles.TokenThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["omneo_identity.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["omneo_identity.api.renderers.ORJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "omneo_identity.api.renderers.AlwaysJSON",
+    "DEFAULT_PAGINATION_CLASS": "omneo_identity.api.pagination.PageEnvelope",
+    "DEFAULT_FILTER_BACKENDS": ["omneo_identity.api.filters.BracketFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "omneo_identity.api.schema.AutoSchema",
+    "EXCEPTION_HANDLER": "omneo_identity.api.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+    # `?format=` is no word of this API.
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Omneo Identity",
+    "VERSION": "3",
+    "OAS_VERSION": "3.1.0",
+    "ENUM_NAME_OVERRIDES": {
+        "HandleStatusEnum": "identities.models.Handle.Status",
+        "HealthStatusEnum": ["ok"],
+        "ProfileTypeEnum": "profiles.models.Profile.Type",
+        "NewProfileTypeEnum": "profiles.serializers.NEW_PROFILE_TYPES",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "omneo_identity.api.schema.describe",
+    ],
+    "SCHEMA_PATH_PREFIX": r"/(?:api/v3|id/api/v1|shopify/api/v1|api)",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    # The assets of the pages come from the sidecar package: nothing is fetched from elsewhere.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}

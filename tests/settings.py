@@ -1,0 +1,30 @@
+"""The product's settings for tests: only DATABASE_URL is taken from the developer's environment."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(
+    SECRET_KEY="only-for-tests-" + "0123456789" * 5,
+    DEBUG="false",
+    ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
+    CSRF_TRUSTED_ORIGINS="",
+    HTTPS="false",
+    PROXY_SSL_HEADER="",
+    HANDLE_POLICY="open",
+    PHONE_REGION="AU",
+    MAX_BODY_BYTES="",
+    HOST="",
+    PORT="",
+    WORKERS="",
+    THREADS="",
+    PREPARE="",
+    CONN_MAX_AGE="",
+    TIME_ZONE="UTC",
+    LOG_LEVEL="WARNING",
+)
+
+from omneo_identity.settings import *  # noqa: F403
+
+# A slow hash is the point of the default, and would be most of what logging in costs the tests.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,243 @@
+"""The commands as a user runs them, in a copy of the checkout: real processes, real signals, nothing left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from omneo_identity import database, settings
+
+ROOT = Path(settings.__file__).parent.parent
+MACHINE = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
+
+
+class Checkout:
+    """A copy of the project with the same virtual environment, and the processes that were started in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        left_out = shutil.ignore_patterns(".*", "__pycache__", "tests")
+        shutil.copytree(ROOT, folder, ignore=left_out)
+        (folder / ".venv").symlink_to(sys.prefix)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.site = f"http://127.0.0.1:{self.port}"
+        self.make: subprocess.Popen[bytes] | None = None
+        self.output = folder.parent / "output"
+
+    def start(self, target: str, **variables: str) -> None:
+        # What make would install is there already: these tests fetch nothing.
+        command = ["make", "--assume-old=.venv/installed", target, f"PORT={self.port}"]
+        with self.output.open("w") as output:
+            self.make = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**MACHINE, **variables},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def printed(self) -> str:
+        return self.output.read_text()
+
+    def wait_for(self, condition, seconds: float = 180) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.make is not None
+            assert self.make.poll() is None, self.printed
+            assert time.monotonic() < deadline, self.printed
+            time.sleep(0.05)
+
+    def is_healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.site}/api/health", timeout=5) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def signal(self, number: int, *, to_all: bool = False) -> int:
+        """Send a signal to make, or as a terminal does to everything in front; wait for the end."""
+        assert self.make is not None
+        if to_all:
+            os.killpg(self.make.pid, number)
+        else:
+            self.make.send_signal(number)
+        return self.make.wait(60)
+
+    def processes(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.cwd().startswith(str(self.folder)) or str(self.folder) in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def demo(self) -> psutil.Process:
+        modules = {process: process.cmdline() for process in self.processes()}
+        return min(
+            (process for process, line in modules.items() if line[-1:] == ["omneo_identity.demo"]),
+            key=lambda process: process.create_time(),
+        )
+
+    def value(self, label: str) -> str:
+        found = re.search(rf"^{label}: (.*)$", self.printed, re.MULTILINE)
+        assert found, self.printed
+        return found[1]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """One for the module, since its first demo loads the whole sample. The folder's name is a hard one."""
+    return Checkout(tmp_path_factory.mktemp("demo") / "Zoë's copy")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(checkout):
+    yield
+    left = checkout.processes()
+    for process in left:
+        process.kill()
+    assert not left
+
+
+def test_every_target_is_in_the_help(checkout):
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    assert re.findall(r"^make ([a-z]+)", listed, re.MULTILINE) == targets
+
+
+def manage(checkout: Checkout, *arguments: str) -> str:
+    command = [sys.executable, "-W", "error", "manage.py", *arguments]
+    finished = subprocess.run(
+        command, cwd=checkout.folder, env=MACHINE, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def test_a_command_starts_the_database_only_when_it_needs_it(tmp_path):
+    fresh = Checkout(tmp_path / "fresh")
+
+    for command in ("check", "makemigrations --check --dry-run", "migrate --help", "help"):
+        manage(fresh, *command.split())
+    assert not (fresh.folder / ".data").exists()
+
+    manage(fresh, "migrate", "--verbosity=0")
+    assert "[X] 0001_initial" in manage(fresh, "showmigrations", "profiles")
+    assert not fresh.processes()
+
+
+def test_a_taken_port_is_told_in_a_sentence(checkout):
+    with socket.create_server(("127.0.0.1", checkout.port)):
+        checkout.start("demo")
+        assert checkout.make.wait(60) != 0
+
+    assert f"Cannot listen on 127.0.0.1, port {checkout.port}" in checkout.printed
+    assert "Traceback" not in checkout.printed
+
+
+def test_the_demo_keeps_off_a_database_that_could_be_real(checkout):
+    checkout.start("demo", DATABASE_URL="postgresql://omneo:secret@db.example.com/omneo")
+
+    assert checkout.make.wait(60) != 0
+    assert "must have `demo` in it" in checkout.printed
+    assert "secret" not in checkout.printed
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_sample_loads_stops_everything(checkout):
+    checkout.start("demo")
+    checkout.wait_for(lambda: "load" in checkout.printed.lower() or (checkout.folder / ".data/postgres").exists())
+    time.sleep(2)
+
+    checkout.signal(signal.SIGINT, to_all=True)
+
+    assert "Traceback" not in checkout.printed
+    assert not checkout.processes()
+
+
+@pytest.mark.slow
+def test_the_demo_prints_a_login_a_token_and_commands_that_work(checkout):
+    checkout.start("demo")
+    checkout.wait_for(checkout.is_healthy)
+    login, token = checkout.value("Login"), checkout.value("API token")
+    curls = [line.strip() for line in checkout.printed.splitlines() if line.strip().startswith("curl ")]
+
+    found, added, routed = (json.loads(subprocess.check_output(["sh", "-c", f"{curl} -sS"])) for curl in curls)
+
+    assert found["data"]["profile"]["id"] == added["data"]["profile_id"]
+    assert added["data"]["handle"] == "instagram"
+    assert routed["routing"]["outcome"] == "conflict"
+    assert routed["routing"]["log_entry_id"]
+    assert token in shlex.split(curls[0])[2]
+    assert checkout.value("Admin") == f"{checkout.site}/admin/"
+    assert login.startswith("admin / ")
+
+    # A second run starts in seconds, keeps the data and the login, and takes another token.
+    checkout.signal(signal.SIGTERM)
+    assert not checkout.processes()
+    started = time.monotonic()
+    checkout.start("demo")
+    checkout.wait_for(checkout.is_healthy)
+
+    assert time.monotonic() - started < 15
+    assert checkout.value("Login") == login
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        lookup(checkout, token)
+    assert lookup(checkout, checkout.value("API token"))["data"]["id"] == found["data"]["id"]
+    checkout.signal(signal.SIGINT, to_all=True)
+    assert not checkout.processes()
+
+
+@pytest.mark.slow
+def test_a_killed_demo_is_cleared_up_by_the_next_one(checkout):
+    checkout.start("demo")
+    checkout.wait_for(checkout.is_healthy)
+    checkout.demo().kill()
+    checkout.make.wait(60)
+
+    checkout.start("demo")
+    checkout.wait_for(lambda: "API token" in checkout.printed and checkout.is_healthy())
+    checkout.signal(signal.SIGTERM)
+
+    assert not checkout.processes()
+
+
+@pytest.mark.slow
+def test_make_run_serves_a_real_database(checkout, tmp_path):
+    with database.running(tmp_path / "postgres") as host:
+        variables = {"SECRET_KEY": "0123456789abcdef" * 4, "ALLOWED_HOSTS": "127.0.0.1", "HTTPS": "false"}
+        checkout.start("run", DATABASE_URL=database.url(host), **variables)
+        checkout.wait_for(checkout.is_healthy)
+        checkout.signal(signal.SIGTERM)
+
+    assert "Traceback" not in checkout.printed
+
+
+def lookup(checkout: Checkout, token: str):
+    request = urllib.request.Request(  # noqa: S310
+        f"{checkout.site}/api/v3/identities/search?handle=loyalty-card&identifier=4954196",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)

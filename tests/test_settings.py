@@ -1,0 +1,171 @@
+"""One file of settings: each from one environment variable, each wrong value a sentence."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from omneo_identity import settings as product
+
+SECRET = "0123456789abcdef" * 4
+DATABASE = "postgresql://omneo:hunter2@db.example.com:6432/omneo?sslmode=require"
+PRODUCTION = {"DATABASE_URL": DATABASE, "SECRET_KEY": SECRET, "ALLOWED_HOSTS": "crm.example.com"}
+MACHINE = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Read the settings afresh from these variables alone."""
+
+    def load(**variables: str) -> dict[str, Any]:
+        for name in list(os.environ):
+            monkeypatch.delenv(name)
+        for name, value in {**MACHINE, **variables}.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(product.__file__)
+
+    return load
+
+
+def test_without_any_variable_it_is_for_trying_out_on_this_machine(load):
+    settings = load()
+
+    assert settings["EMBEDDED"] is True
+    assert settings["DEBUG"] is False
+    assert settings["HTTPS"] is False
+    assert settings["ALLOWED_HOSTS"] == ["127.0.0.1", "localhost", "[::1]"]
+    assert settings["HANDLE_POLICY"] == "open"
+    assert settings["PHONE_REGION"] == "AU"
+    assert settings["MAX_BODY_BYTES"] == 10 * 1024 * 1024
+    assert settings["SECRET_KEY"] != load()["SECRET_KEY"]
+
+
+def test_a_database_url_brings_the_settings_of_production(load):
+    settings = load(**PRODUCTION)
+
+    assert settings["EMBEDDED"] is False
+    assert settings["ALLOWED_HOSTS"] == ["crm.example.com"]
+    assert settings["SECURE_SSL_REDIRECT"] is settings["SESSION_COOKIE_SECURE"] is True
+    assert settings["CSRF_COOKIE_SECURE"] is True
+    assert settings["SECURE_HSTS_SECONDS"] > 0
+    assert settings["DATABASES"]["default"]["CONN_MAX_AGE"] is None
+
+
+def test_values_are_read_with_their_types(load):
+    settings = load(
+        **PRODUCTION,
+        HTTPS="off",
+        PROXY_SSL_HEADER="X-Forwarded-Proto",
+        CSRF_TRUSTED_ORIGINS="https://crm.example.com, https://www.example.com:8443",
+        HANDLE_POLICY="agreed",
+        PHONE_REGION="NZ",
+        MAX_BODY_BYTES="2048",
+        CONN_MAX_AGE="60",
+        TIME_ZONE="Pacific/Auckland",
+        LOG_LEVEL="DEBUG",
+        PREPARE="false",
+    )
+
+    assert settings["SECURE_SSL_REDIRECT"] is False
+    assert settings["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
+    assert settings["CSRF_TRUSTED_ORIGINS"] == ["https://crm.example.com", "https://www.example.com:8443"]
+    assert settings["HANDLE_POLICY"] == "agreed"
+    assert settings["PHONE_REGION"] == "NZ"
+    assert settings["MAX_BODY_BYTES"] == settings["DATA_UPLOAD_MAX_MEMORY_SIZE"] == 2048
+    assert settings["DATABASES"]["default"]["CONN_MAX_AGE"] == 60
+    assert settings["TIME_ZONE"] == "Pacific/Auckland"
+    assert settings["LOGGING"]["root"]["level"] == "DEBUG"
+    assert "prepare_threshold" not in settings["DATABASES"]["default"]["OPTIONS"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("DEBUG", "flase", "write true or false"),
+        ("HTTPS", "ture", "write true or false"),
+        ("PREPARE", "maybe", "write true or false"),
+        ("HANDLE_POLICY", "closed", "write one of open, agreed"),
+        ("PHONE_REGION", "au", "two capital letters"),
+        ("PHONE_REGION", "XX", "two capital letters"),
+        ("MAX_BODY_BYTES", "10MB", "a whole number, 1024 or more"),
+        ("MAX_BODY_BYTES", "1", "a whole number, 1024 or more"),
+        ("CONN_MAX_AGE", "-1", "a whole number, 0 or more"),
+        ("PORT", "http", "a whole number, 1 or more"),
+        ("WORKERS", "0", "a whole number, 1 or more"),
+        ("THREADS", "many", "a whole number, 1 or more"),
+        ("TIME_ZONE", "Melbourne", "a time zone such as Australia/Melbourne"),
+        ("TIME_ZONE", "../etc/passwd", "a time zone such as Australia/Melbourne"),
+        ("LOG_LEVEL", "info", "write one of DEBUG, INFO"),
+        ("ALLOWED_HOSTS", "https://crm.example.com", "host names without scheme"),
+        ("CSRF_TRUSTED_ORIGINS", "crm.example.com", "origins such as https://crm.example.com"),
+        ("PROXY_SSL_HEADER", "X-Forwarded-Proto: https", "the name of a header"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_name_and_what_to_write(load, name, value, advice):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(**{name: value})
+
+    assert str(refusal.value).startswith(f"{name} is {value!r}: ")
+    assert advice in str(refusal.value)
+
+
+@pytest.mark.parametrize("secret", ["", "too-short", "x" * 80])
+def test_production_needs_a_strong_secret_key(load, secret):
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY must be at least 50 random characters") as refusal:
+        load(DATABASE_URL=DATABASE, SECRET_KEY=secret)
+
+    assert not secret or secret not in str(refusal.value)
+
+
+def test_a_value_may_come_from_a_file_and_may_begin_with_a_dollar(load, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text(f"${SECRET}\n")
+
+    assert load(SECRET_KEY_FILE=str(secret))["SECRET_KEY"] == f"${SECRET}"
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY_FILE cannot be read"):
+        load(SECRET_KEY_FILE=str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("command", [["manage.py", "check"], ["-m", "omneo_identity.serve"]])
+def test_commands_print_the_sentence_and_no_traceback(command):
+    finished = run(command, HTTPS="ture")
+
+    assert finished.returncode == 1
+    assert finished.stderr == "HTTPS is 'ture': write true or false.\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({}, "Set DATABASE_URL"),
+        ({"DATABASE_URL": DATABASE}, "SECRET_KEY must be"),
+        ({"DATABASE_URL": DATABASE, "SECRET_KEY": SECRET}, "Set ALLOWED_HOSTS"),
+        ({**PRODUCTION, "DEBUG": "true"}, "DEBUG is on"),
+        ({**PRODUCTION, "HOST": "no such host"}, "Cannot listen on no such host"),
+    ],
+)
+def test_make_run_refuses_a_missing_or_weak_setting(variables, sentence):
+    finished = run(["-m", "omneo_identity.serve"], **variables)
+
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(sentence)
+    assert "Traceback" not in finished.stderr
+
+
+def run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=Path(product.__file__).parent.parent,
+        env={**MACHINE, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
