@@ -93,8 +93,7 @@ def mask(identifier: str) -> str:
 
 def _known(names: Iterable[str]) -> dict[str, Handle]:
     folds = {fold_handle(name) for name in names}
-    rows = Handle.objects.filter(fold__in=folds).select_related("renamed_to")
-    return {row.fold: row for row in rows}
+    return {row.fold: row for row in Handle.objects.filter(fold__in=folds).order_by()}
 
 
 def _identity(sent: Sent, *, known: Mapping[str, Handle], writer: Extension | None) -> Identity | Refused:
@@ -145,9 +144,9 @@ def _blocked(sent: Sequence[Sent], answers: Sequence[Identity | Refused]) -> dic
         for position, (one, answer) in enumerate(zip(sent, answers, strict=True))
         if isinstance(answer, Identity) or answer.code == "invalid_identifier"
     }
-    # A value with a NUL cannot be asked about; what is longer than the column cannot be blocked by equality.
-    keys = {value[:255] for group in values.values() for value in group if "\0" not in value}
-    entries = BlockedIdentifier.objects.filter(Q(kind="regex") | Q(value__in=keys), enabled=True) if keys else ()
+    # The database cannot be asked about a NUL or half a surrogate pair; longer values than the column block nothing.
+    keys = {value[:255] for group in values.values() for value in group if value.isprintable()}
+    entries = BlockedIdentifier.objects.filter(Q(kind="regex") | Q(value__in=keys), enabled=True).order_by()
     refusals = {}
     for entry in entries:
         for position, group in values.items():
