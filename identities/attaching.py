@@ -6,7 +6,7 @@ Only the write path calls these, inside `holding.settle` and with the profile's 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.utils import timezone
@@ -23,7 +23,7 @@ from profiles.refusing import Refused
 
 
 def attach(
-    identities: Iterable[Identity],
+    identities: Collection[Identity],
     profile: Profile,
     *,
     held: Held,
@@ -38,6 +38,8 @@ def attach(
     None of the pairs may belong to a live profile. One that a deleted profile left behind keeps its row and id; the
     move and a `released_from` entry say where it came from. Returns the rows in the order of their pairs.
     """
+    if not identities:
+        return []
     rows, new, moves = [], [], []
     ordered = sorted(identities, key=lambda identity: identity.pair)
     if any(identity.is_primary for identity in ordered):
