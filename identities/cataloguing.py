@@ -1,16 +1,32 @@
-"""Keep the catalogue: what a handle is, and which values are blocked."""
+"""Keep the catalogue: what a handle is, which values are blocked, and which extensions may claim handles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db import transaction
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from identities.models import Handle
+from identities.models import BlockedIdentifier, Extension, Handle
 from profiles import auditing
 from profiles.auditing import By
+from profiles.refusing import Refused
+
+Row = TypeVar("Row", Handle, BlockedIdentifier, Extension)
+
+
+def create(fields: Mapping[str, Any], *, by: By) -> Handle:
+    """Put a handle into the catalogue before anybody writes under it.
+
+    In: columns of Handle. Raises ValidationError where its fields or `Handle.clean()` refuse.
+    """
+    handle = Handle(**fields)
+    _agree(handle, by=by)
+    return _stored(handle, fields, by=by)
 
 
 def change(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
@@ -20,20 +36,104 @@ def change(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
     """
     with transaction.atomic():
         handle = Handle.objects.select_for_update().get(pk=handle.pk)
-        old = {name: getattr(handle, name) for name in fields}
-        for name, value in fields.items():
-            setattr(handle, name, value)
-        changed = [name for name, value in old.items() if getattr(handle, name) != value]
-        if "status" in changed and handle.status == Handle.Status.AGREED:
-            handle.agreed_by, handle.agreed_at = by.user, timezone.now()
-        handle.full_clean()
-        handle.save()
-        if changed:
-            new = {name: getattr(handle, name) for name in changed}
-            auditing.entry("updated", handle, by=by, old=_plain(old, changed), new=_plain(new, changed)).save()
-    return handle
+        old, changed = _set(handle, fields)
+        if "status" in changed:
+            _agree(handle, by=by)
+        return _saved(handle, old, changed, by=by)
 
 
-def _plain(values: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    """Values as the audit can keep them: a row by its key."""
-    return {name: getattr(values[name], "pk", values[name]) for name in names}
+def block(fields: Mapping[str, Any], *, by: By) -> BlockedIdentifier:
+    """Block a value under one handle, or under all. What is stored already stays.
+
+    In: columns of BlockedIdentifier. Raises ValidationError.
+    """
+    return _stored(BlockedIdentifier(**fields, by=by.user), fields, by=by)
+
+
+def change_blocked(blocked: BlockedIdentifier, fields: Mapping[str, Any], *, by: By) -> BlockedIdentifier:
+    """Change a blocked value; one that ships can only be switched off and on. Raises Refused or ValidationError."""
+    with transaction.atomic():
+        blocked = BlockedIdentifier.objects.select_for_update().get(pk=blocked.pk)
+        old, changed = _set(blocked, fields)
+        if blocked.built_in and changed not in ([], ["enabled"]):
+            raise Refused("built_in", _("This value ships with the product: it can only be switched off and on."))
+        return _saved(blocked, old, changed, by=by)
+
+
+def unblock(blocked: BlockedIdentifier, *, by: By) -> None:
+    """Take a value off the list. Raises Refused `built_in` for one that ships, which can only be switched off."""
+    with transaction.atomic():
+        blocked = BlockedIdentifier.objects.select_for_update().get(pk=blocked.pk)
+        if blocked.built_in:
+            raise Refused("built_in", _("This value ships with the product: switch it off instead of deleting it."))
+        old = _plain(blocked, ["handle", "kind", "value", "reason", "enabled"])
+        auditing.write([auditing.entry("deleted", blocked, by=by, old=old)])
+        blocked.delete()
+
+
+def create_extension(fields: Mapping[str, Any], *, by: By) -> Extension:
+    """Add an extension together with its service account: a user that nobody signs in as, for its tokens to act for.
+
+    In: columns of Extension without the account. Raises ValidationError.
+    """
+    extension = Extension(**fields)
+    extension.full_clean(exclude=["service_account"])
+    account = User(username=f"extension-{extension.slug}", first_name=extension.name[:150])
+    account.set_unusable_password()
+    try:
+        account.full_clean()
+    except ValidationError as error:
+        message = _("A user named %(name)s is in the way of the service account.") % {"name": account.username}
+        raise ValidationError({"slug": message}) from error
+    with transaction.atomic():
+        account.save(force_insert=True)
+        extension.service_account = account
+        return _stored(extension, fields, by=by)
+
+
+def change_extension(extension: Extension, fields: Mapping[str, Any], *, by: By) -> Extension:
+    """Change an extension's columns. Raises ValidationError."""
+    with transaction.atomic():
+        extension = Extension.objects.select_for_update(no_key=True).get(pk=extension.pk)
+        old, changed = _set(extension, fields)
+        return _saved(extension, old, changed, by=by)
+
+
+def _agree(handle: Handle, *, by: By) -> None:
+    if handle.status == Handle.Status.AGREED:
+        handle.agreed_by, handle.agreed_at = by.user, timezone.now()
+
+
+def _stored(row: Row, fields: Mapping[str, Any], *, by: By) -> Row:
+    """Check and insert a new row, and audit it."""
+    # A handle's fold follows from its name in clean(), which is after the fields have been checked.
+    row.full_clean(exclude=["fold"])
+    with transaction.atomic():
+        row.save(force_insert=True)
+        auditing.write([auditing.entry("created", row, by=by, new=_plain(row, fields))])
+    return row
+
+
+def _set(row: models.Model, fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Set these columns; returns what they were, and the names of those that differ."""
+    old = _plain(row, fields)
+    for name, value in fields.items():
+        setattr(row, name, value)
+    new = _plain(row, fields)
+    return old, [name for name in fields if new[name] != old[name]]
+
+
+def _saved(row: Row, old: Mapping[str, Any], changed: list[str], *, by: By) -> Row:
+    """Check and store a changed row, and audit what changed."""
+    row.full_clean(exclude=["fold"])
+    if changed:
+        row.save(force_update=True)
+        new = _plain(row, changed)
+        auditing.write([auditing.entry("updated", row, by=by, old={name: old[name] for name in changed}, new=new)])
+    return row
+
+
+def _plain(row: models.Model, names: Mapping[str, Any] | list[str]) -> dict[str, Any]:
+    """Values as the audit can keep them: another row by its key."""
+    values = {name: getattr(row, name) for name in names}
+    return {name: value.pk if isinstance(value, models.Model) else value for name, value in values.items()}

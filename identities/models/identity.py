@@ -136,6 +136,9 @@ class Identity(models.Model):
         ]
 
     def __str__(self) -> str:
+        # Names end up in titles, messages and logs. Without a query: whoever shows rows has loaded their handles.
+        if Identity.handle.is_cached(self) and self.handle.sensitive:
+            return f"{self.handle_id}: •••"
         return f"{self.handle_id}: {self.identifier}"
 
     def clean(self) -> None:
@@ -170,4 +173,5 @@ class Identity(models.Model):
     @property
     def shown(self) -> str:
         """The identifier as people write it: an address keeps its own spelling, a phone number its E.164 form."""
-        return self.original if self.handle_id == EMAIL and self.original else self.identifier
+        # Composed, since an address that was sent decomposed may be longer than the column that shows it.
+        return normalising.exact(self.original) if self.handle_id == EMAIL and self.original else self.identifier

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from identities.admin.api_token import ApiTokenAdmin
+from identities.admin.catalogue import BlockedIdentifierAdmin, HandleAdmin
+from identities.admin.extension import ExtensionAdmin
+from identities.admin.identity import IdentityAdmin
+from identities.admin.routing_log import RoutingLogEntryAdmin
+
+__all__ = [
+    "ApiTokenAdmin",
+    "BlockedIdentifierAdmin",
+    "ExtensionAdmin",
+    "HandleAdmin",
+    "IdentityAdmin",
+    "RoutingLogEntryAdmin",
+]

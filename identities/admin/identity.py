@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.widgets import ForeignKeyRawIdWidget
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from identities import moving, normalising, routing
+from identities.admin.filters import HandleFilter, SourceFilter
+from identities.forms import IdentityForm, MoveForm
+from identities.handles import Sent, mask
+from identities.matching import MOST_FOUND
+from identities.models import Identity
+from profiles.admin.base import OperationAdmin, Question, by, change_url, link
+from profiles.auditing import By
+
+
+@admin.register(Identity)
+class IdentityAdmin(OperationAdmin):
+    """Identities, written by routing only. `source=None` is what makes staff the writer."""
+
+    form = IdentityForm
+    list_display = ["handle_name", "shown", "profile", "is_primary", "is_active", "source_name", "created_at"]
+    list_display_links = ["handle_name", "shown"]
+    list_filter = [HandleFilter, SourceFilter, "is_active"]
+    sortable_by = ["created_at"]
+    # Turns the search box on; what it searches is `get_search_results`.
+    search_fields = ["identifier"]
+    search_help_text = gettext_lazy("An identifier or its beginning.")
+    actions = ["delete_selected"]
+    autocomplete_fields = ["handle"]
+    raw_id_fields = ["profile"]
+
+    def get_urls(self) -> list[URLPattern]:
+        return [self.object_path("move", self.move_view), *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Identity], search_term: str
+    ) -> tuple[QuerySet[Identity], bool]:
+        """By equality with a normal form, or by the beginning; on the index, and the first thousand only."""
+        text = search_term.strip()[:255]
+        if "\0" in text:
+            return queryset.none(), False
+        if text:
+            forms = {form for form in normalising.forms(text).values() if form}
+            matches = Q(identifier__in=forms) | Q(identifier__startswith=text)
+            found = Identity.objects.filter(matches).order_by().values_list("pk", flat=True)[:MOST_FOUND]
+            queryset = queryset.filter(pk__in=list(found))
+        return queryset, False
+
+    @admin.display(description=gettext_lazy("handle"))
+    def handle_name(self, identity: Identity) -> str:
+        return identity.handle_id
+
+    @admin.display(description=gettext_lazy("identifier"))
+    def shown(self, identity: Identity) -> str:
+        return mask(identity.identifier) if identity.handle.sensitive else identity.shown
+
+    @admin.display(description=gettext_lazy("as received"))
+    def as_received(self, identity: Identity) -> str:
+        return mask(identity.original) if identity.handle.sensitive and identity.original else identity.original
+
+    @admin.display(description=gettext_lazy("source"))
+    def source_name(self, identity: Identity) -> str:
+        return identity.source_id or _("staff")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Identity]:
+        queryset: QuerySet[Identity] = super().get_queryset(request)
+        return queryset.select_related("handle", "profile")
+
+    # Fields
+
+    def get_fields(self, request: HttpRequest, obj: Identity | None = None) -> Any:
+        if obj is None:
+            return ["profile", "handle", "identifier", "is_active", "is_primary"]
+        identifier = "identifier" if self._is_editable(request, obj) else "shown"
+        told = ["as_received", "source_name", "by_contact", "addressed", "merged_from", "conflict"]
+        return ["profile", "handle", identifier, "is_active", "is_primary", *told, "created_at", "updated_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Identity | None = None) -> list[str]:
+        if obj is None:
+            return []
+        typed = set() if _hindrance(obj) else {"is_active", "is_primary"}
+        if self._is_editable(request, obj):
+            typed.add("identifier")
+        # Read-only even where it is not shown, so that the form does not ask for it.
+        fields = dict.fromkeys([*self.get_fields(request, obj), "identifier"])
+        return [name for name in fields if name not in typed]
+
+    def _is_editable(self, request: HttpRequest, obj: Identity) -> bool:
+        """Whether this person may rewrite the identifier here. Else a sensitive one is masked."""
+        return self.has_change_permission(request, obj) and not _hindrance(obj) and not obj.handle.immutable
+
+    def get_notices(self, request: HttpRequest, obj: Identity) -> list[str]:
+        notices = [_hindrance(obj)] if _hindrance(obj) else []
+        if obj.by_contact:
+            notices.append(_("It was attached by a contact point alone. Saving it confirms that it belongs here."))
+        return notices
+
+    def get_object_tools(self, request: HttpRequest, obj: Identity) -> list[tuple[str, str]]:
+        if obj.profile.is_live and self.has_change_permission(request, obj):
+            return [(self.object_url("move", obj), _("Move to another profile"))]
+        return []
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Identity | None = None,
+    ) -> HttpResponse:
+        if obj is not None and _hindrance(obj):
+            buttons = ("show_save", "show_save_and_continue", "show_save_and_add_another")
+            context.update(dict.fromkeys(buttons, False), show_delete=not self.deletion_hindrance(request, obj))
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    # Writing
+
+    def create(self, typed: Mapping[str, Any], *, by: By) -> Identity:
+        sent = Sent(typed["handle"].pk, typed["identifier"], typed["is_active"], typed["is_primary"])
+        return routing.add(typed["profile"].pk, sent, by=by, source=None).identity
+
+    def update(self, obj: Identity, typed: Mapping[str, Any], *, by: By) -> Identity:
+        if not (typed or obj.by_contact or _hindrance(obj)):
+            return obj
+        return routing.change(obj.pk, **typed, by=by, source=None)
+
+    def remove(self, obj: Identity, *, by: By) -> None:
+        routing.remove(obj.pk, by=by, source=None)
+
+    def response_post_save_add(self, request: HttpRequest, obj: Identity) -> HttpResponseRedirect:
+        return self._to_profile(request, obj) or super().response_post_save_add(request, obj)
+
+    def response_post_save_change(self, request: HttpRequest, obj: Identity) -> HttpResponseRedirect:
+        return self._to_profile(request, obj) or super().response_post_save_change(request, obj)
+
+    def _to_profile(self, request: HttpRequest, obj: Identity) -> HttpResponseRedirect | None:
+        """Back to the page where identities are looked at together."""
+        if not request.user.has_perm("profiles.view_profile"):
+            return None
+        return HttpResponseRedirect(change_url(obj.profile))
+
+    # Deleting and moving
+
+    def deletion_label(self, obj: Identity) -> str:
+        return f"{obj.handle_id}: {self.shown(obj)}"
+
+    def deletion_means(self, obj: Identity | None = None) -> list[str]:
+        means = [_("Whoever writes this identity next brings it to whichever profile that write is for.")]
+        if obj is not None:
+            means.insert(0, format_html("{} {}", _("It no longer names the profile"), link(obj.profile)))
+            if obj.handle.is_built_in:
+                means.append(_("If the profile shows it, the field is emptied; no other one takes its place."))
+        return means
+
+    def deletion_hindrance(self, request: HttpRequest, obj: Identity) -> str:
+        return _reserved(obj) or _of_the_dead(obj)
+
+    def url_after_deletion(self, request: HttpRequest, obj: Identity) -> str:
+        if request.user.has_perm("profiles.view_profile"):
+            return change_url(obj.profile)
+        return super().url_after_deletion(request, obj)
+
+    def move_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self.demand(request, "identities.change_identity")
+        identity: Identity = self.object_of(request, object_id)
+        label = self.deletion_label(identity)
+        form = MoveForm(request.POST or None)
+        # The popup that finds a profile; who may not see profiles has to know the id.
+        form.fields["profile"].widget = ForeignKeyRawIdWidget(
+            Identity._meta.get_field("profile").remote_field, self.admin_site
+        )
+        question = Question(
+            title=_("Move %(name)s to another profile") % {"name": label},
+            sentences=[
+                format_html("{} {}.", _("Now it names the profile"), link(identity.profile)),
+                _("It moves alone: what it brought stays. It is primary nowhere afterwards."),
+            ],
+            button=_("Go on"),
+            act=str,
+            hindrance=_of_the_dead(identity),
+            form=form,
+        )
+        if request.method != "POST" or not question.may_act:
+            return self.page(request, "admin/question.html", obj=identity, title=question.title, question=question)
+        to, reason = form.cleaned_data["profile"], form.cleaned_data["reason"]
+
+        def act() -> str:
+            moving.move(identity.pk, to=to.pk, reason=reason, by=by(request))
+            self.log_change(request, identity, _("Moved to the profile %(profile)s.") % {"profile": to.pk})
+            return _("Moved %(name)s to %(profile)s.") % {"name": label, "profile": to}
+
+        question = Question(
+            title=_("Move %(name)s?") % {"name": label},
+            sentences=[
+                format_html("{} {} ({})", _("From:"), link(identity.profile), identity.profile_id),
+                format_html("{} {} ({})", _("To:"), link(to), to.pk),
+                format_html("{} {}", _("Reason:"), reason),
+            ],
+            button=_("Yes, move it"),
+            act=act,
+            hidden={"profile": [str(to.pk)], "reason": [reason], "sure": ["yes"]},
+        )
+        if "sure" not in request.POST:
+            return self.page(request, "admin/question.html", obj=identity, title=question.title, question=question)
+        return self.ask(request, question, obj=identity, then=change_url(to))
+
+
+def _reserved(identity: Identity) -> str:
+    try:
+        identity.handle.refuse_writer(None)
+    except ValidationError as error:
+        return error.messages[0]
+    return ""
+
+
+def _of_the_dead(identity: Identity) -> str:
+    return "" if identity.profile.is_live else _("Its profile is deleted or was merged into another.")
+
+
+def _hindrance(identity: Identity) -> str:
+    """Why staff cannot change this identity, or nothing."""
+    built_in = _("A contact point is changed through the profile's own field; here it can be moved or deleted.")
+    return _reserved(identity) or _of_the_dead(identity) or (built_in if identity.handle.is_built_in else "")

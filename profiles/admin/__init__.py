@@ -1,0 +1,6 @@
+from __future__ import annotations
+
+from profiles.admin.history import AuditAdmin, MoveAdmin
+from profiles.admin.profile import ProfileAdmin
+
+__all__ = ["AuditAdmin", "MoveAdmin", "ProfileAdmin"]

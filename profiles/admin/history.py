@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from identities.handles import mask
+from identities.models import Handle
+from profiles.admin.base import ReadOnlyAdmin, pretty
+from profiles.models import Audit, Move
+
+
+@admin.register(Audit)
+class AuditAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "event", "auditable_type", "auditable_key", "profile", "by", "token_name"]
+    list_select_related = ["by", "profile"]
+    sortable_by = ["created_at"]
+    fields = [
+        "created_at",
+        "by",
+        "event",
+        "auditable_type",
+        "auditable_key",
+        "profile",
+        "old_shown",
+        "new_shown",
+        "url",
+        "ip_address",
+        "token_name",
+        "user_agent",
+    ]
+    readonly_fields = ["old_shown", "new_shown"]
+
+    @admin.display(description=_("old values"))
+    def old_shown(self, audit: Audit) -> SafeString:
+        return pretty(audit.old_values)
+
+    @admin.display(description=_("new values"))
+    def new_shown(self, audit: Audit) -> SafeString:
+        return pretty(audit.new_values)
+
+
+@admin.register(Move)
+class MoveAdmin(ReadOnlyAdmin):
+    list_display = ["at", "subject_type", "handle", "shown", "from_profile", "to_profile", "cause", "by", "undone_at"]
+    list_select_related = ["by", "from_profile", "to_profile"]
+    sortable_by = ()
+    fields = [
+        "at",
+        "subject_type",
+        "subject_key",
+        "handle",
+        "shown",
+        "from_profile",
+        "to_profile",
+        "cause",
+        "reason",
+        "by",
+        "undone_at",
+    ]
+    readonly_fields = ["shown"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Move]:
+        sensitive = Handle.objects.filter(pk=OuterRef("handle"), sensitive=True)
+        queryset: QuerySet[Move] = super().get_queryset(request)
+        return queryset.annotate(is_sensitive=Exists(sensitive))
+
+    @admin.display(description=_("identifier"))
+    def shown(self, move: Any) -> str:
+        return mask(move.identifier) if move.is_sensitive else str(move.identifier)

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from identities import matching, releasing, routing
+from identities.handles import mask
+from identities.models import Handle, Identity
+from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, change_url, link
+from profiles.auditing import By
+from profiles.forms import ProfileForm, UndeleteForm
+from profiles.models import Profile
+from profiles.serializers import CONTACTS
+
+
+@admin.register(Profile)
+class ProfileAdmin(OperationAdmin):
+    form = ProfileForm
+    change_form_template = "admin/profiles/profile/change_form.html"
+    list_display = ["full_name", "email", "mobile_phone", "profile_type", "created_at"]
+    list_filter = ["profile_type", "locked"]
+    # Only what has an index: sorting by anything else would sort the whole table.
+    sortable_by = ["created_at"]
+    # Turns the search box on; what it searches is `get_search_results`.
+    search_fields = ["id"]
+    search_help_text = gettext_lazy(
+        "A name or its beginning, a profile id, an e-mail, a phone number or any other identifier, whole."
+    )
+    actions = ["delete_selected"]
+    readonly_fields = ["id", "merged_into", "reviewed_at", "deleted_at", "created_at", "updated_at"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    "id",
+                    ("profile_type", "title"),
+                    ("first_name", "last_name"),
+                    ("email", "mobile_phone", "secondary_phone"),
+                    ("birth_year", "birth_month", "birth_day"),
+                    "locked",
+                ]
+            },
+        ),
+        (
+            gettext_lazy("More"),
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    ("gender", "currency"),
+                    ("company", "occupation"),
+                    "avatar_url",
+                    "joined_at",
+                    "tags",
+                    "attributes",
+                ],
+            },
+        ),
+        (
+            gettext_lazy("Record"),
+            {
+                "classes": ["collapse"],
+                "fields": ["created_at", "updated_at", "deleted_at", "merged_into", "reviewed_at"],
+            },
+        ),
+    ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Profile | None = None) -> Any:
+        """What a profile only has once it is stored is no part of the page that adds one."""
+        if obj is not None:
+            return super().get_fieldsets(request, obj)
+        (name, first), more, _record = self.fieldsets
+        return [(name, {**first, "fields": first["fields"][1:]}), more]
+
+    def get_urls(self) -> list[URLPattern]:
+        return [self.object_path("undelete", self.undelete_view), *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Profile], search_term: str
+    ) -> tuple[QuerySet[Profile], bool]:
+        if search_term.strip():
+            queryset = queryset & matching.search(search_term)
+        return queryset, False
+
+    @admin.display(description=gettext_lazy("name"))
+    def full_name(self, profile: Profile) -> str:
+        return profile.full_name
+
+    # Who may do what
+
+    def has_change_permission(self, request: HttpRequest, obj: Profile | None = None) -> bool:
+        """A deleted profile, or one merged into another, is only shown."""
+        return super().has_change_permission(request, obj) and (obj is None or obj.is_live)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Profile | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or obj.is_live)
+
+    # Writing
+
+    def create(self, typed: Mapping[str, Any], *, by: By) -> Profile:
+        return routing.route([], **_parted(typed), by=by, source=None).profile
+
+    def update(self, obj: Profile, typed: Mapping[str, Any], *, by: By) -> Profile:
+        if not typed:
+            return obj
+        return routing.update(obj.pk, **_parted(typed), by=by, source=None)
+
+    def remove(self, obj: Profile, *, by: By) -> None:
+        releasing.delete(obj.pk, by=by)
+
+    # Pages
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Profile | None = None,
+    ) -> HttpResponse:
+        if obj is not None and request.user.has_perm("identities.view_identity"):
+            every = reverse("admin:identities_identity_changelist")
+            context["identities"] = _rows(request, obj)
+            context["identities_url"] = f"{every}?profile__id__exact={obj.pk}"
+            if obj.is_live and request.user.has_perm("identities.add_identity"):
+                context["add_identity_url"] = f"{reverse('admin:identities_identity_add')}?profile={obj.pk}"
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def get_object_tools(self, request: HttpRequest, obj: Profile) -> list[tuple[str, str]]:
+        if obj.profile_type == Profile.Type.DELETED and request.user.has_perm("profiles.change_profile"):
+            return [(self.object_url("undelete", obj), _("Undelete"))]
+        return []
+
+    def get_notices(self, request: HttpRequest, obj: Profile) -> list[str]:
+        if obj.merged_into is not None:
+            return [format_html("{} {}", _("This profile was merged into another:"), link(obj.merged_into))]
+        if not obj.is_live:
+            return [_("This profile is deleted: it matches nothing, and its identities are free for others.")]
+        return []
+
+    def deletion_label(self, obj: Profile) -> str:
+        return f"{obj.full_name} ({obj.pk})"
+
+    def deletion_means(self, obj: Profile | None = None) -> list[str]:
+        return [
+            _("A deleted profile stays readable by its id, but is found by none of its identities."),
+            _("Its identities are free: whoever writes one of them next takes it over."),
+            _("It can be undeleted. Whatever nobody has taken over by then is found again."),
+        ]
+
+    def deletion_lists(self, obj: Profile) -> list[str]:
+        rows = obj.identities.select_related("handle").order_by("handle", "pk")[:MOST_AT_ONCE]
+        return [f"{row.handle_id}: {_shown(row)}" for row in rows]
+
+    def deletion_hindrance(self, request: HttpRequest, obj: Profile) -> str:
+        return "" if obj.is_live else _("This profile is deleted already, or was merged into another.")
+
+    def url_after_deletion(self, request: HttpRequest, obj: Profile) -> str:
+        # The page from which it can be undeleted.
+        return change_url(obj) if self.has_view_permission(request) else super().url_after_deletion(request, obj)
+
+    def undelete_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self.demand(request, "profiles.change_profile")
+        profile: Profile = self.object_of(request, object_id)
+        if profile.profile_type != Profile.Type.DELETED:
+            messages.error(request, _("This profile is not deleted."))
+            return HttpResponseRedirect(change_url(profile))
+        form = UndeleteForm(request.POST or None)
+
+        def act() -> str:
+            retyped = releasing.change_type(profile.pk, form.cleaned_data["profile_type"], by=by(request))
+            self.log_change(request, profile, _("Undeleted."))
+            _tell_what_is_missing(request, retyped)
+            return _("%(name)s was undeleted.") % {"name": profile.full_name}
+
+        question = Question(
+            title=_("Undelete %(name)s?") % {"name": profile.full_name},
+            sentences=[_("It is found again by all of its identities that nobody has taken over meanwhile.")],
+            button=_("Undelete"),
+            act=act,
+            form=form,
+        )
+        return self.ask(request, question, obj=profile, then=change_url(profile))
+
+
+def _parted(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed, as `routing` takes it: columns, and contact points."""
+    return {
+        "fields": {name: value for name, value in typed.items() if name not in CONTACTS},
+        "contact": {name: typed[name] for name in CONTACTS if name in typed},
+    }
+
+
+def _shown(row: Identity) -> str:
+    return mask(row.identifier) if row.handle.sensitive else row.shown
+
+
+def _rows(request: HttpRequest, profile: Profile) -> list[dict[str, Any]]:
+    """The profile's identities for its page, each with what this person may do with it."""
+    held = profile.identities.select_related("handle").order_by("-is_primary", "handle", "pk")
+    may_change = request.user.has_perm("identities.change_identity")
+    may_delete = request.user.has_perm("identities.delete_identity")
+    return [
+        {
+            "row": row,
+            "shown": _shown(row),
+            "url": change_url(row),
+            "move_url": _url("move", row) if may_change and profile.is_live else "",
+            "delete_url": (
+                _url("delete", row) if may_delete and profile.is_live and row.handle.reserved_for_id is None else ""
+            ),
+        }
+        for row in held[: MOST_AT_ONCE + 1]
+    ]
+
+
+def _url(name: str, row: Identity) -> str:
+    return reverse(f"admin:identities_identity_{name}", args=[row.pk])
+
+
+def _tell_what_is_missing(request: HttpRequest, retyped: releasing.Retyped) -> None:
+    """Name the pairs that others have taken over, and the contacts that changed for it."""
+    gone = retyped.not_returned
+    if gone:
+        profiles = Profile.objects.in_bulk({move.to_profile_id for move in gone})
+        sensitive = Handle.objects.filter(pk__in={move.handle for move in gone}, sensitive=True)
+        masked = set(sensitive.values_list("pk", flat=True))
+        pairs = format_html_join(
+            ", ",
+            "{}: {} ({})",
+            (
+                (
+                    move.handle,
+                    mask(move.identifier) if move.handle in masked else move.identifier,
+                    link(profiles[move.to_profile_id]),
+                )
+                for move in gone[:MOST_AT_ONCE]
+            ),
+        )
+        text = ngettext(
+            "This identity was taken over meanwhile and did not come back:",
+            "These identities were taken over meanwhile and did not come back:",
+            len(gone),
+        )
+        messages.warning(request, format_html("{} {}", text, pairs))
+    if retyped.contacts_changed:
+        messages.warning(request, _("Its e-mail or mobile phone is another one now, or none."))
