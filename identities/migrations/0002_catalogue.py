@@ -8,7 +8,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import migrations
 from django.utils import timezone
 
-# name, label, description, example
+# name, label, description, example; the extension is called like the system
 RESERVED = [
     ("shopify", "Shopify customer", "The customer id of the Shopify shop.", "6432187489345"),
     ("klaviyo", "Klaviyo profile", "The profile id in Klaviyo, which sends the newsletters.", "01HXK3V7Q2M5Z8"),
@@ -18,6 +18,15 @@ RESERVED = [
     ("zendesk", "Zendesk user", "The end user's id in Zendesk, where service answers.", "372814459951"),
     ("mailchimp", "Mailchimp contact", "The contact id in the Mailchimp audience.", "2b8f6c1d90"),
 ]
+SYSTEMS = {
+    "shopify": "Shopify",
+    "klaviyo": "Klaviyo",
+    "magento_id": "Magento",
+    "sfcc": "Salesforce Commerce Cloud",
+    "commercetools": "commercetools",
+    "zendesk": "Zendesk",
+    "mailchimp": "Mailchimp",
+}
 OPEN = [
     ("staff-number", "Staff number", "The number of a member of staff who is a customer too.", "S-1042"),
     ("loyalty-card", "Loyalty card", "The number printed on the loyalty card.", "1804974"),
@@ -62,8 +71,10 @@ def fill(apps: Any, schema_editor: Any) -> None:
 
     for name, label, description, example in RESERVED:
         # Nobody signs in as a service account; its tokens act for it.
-        account = User.objects.create(username=f"extension-{name}", first_name=label, password=make_password(None))
-        extension = Extension.objects.create(slug=name, name=label, service_account=account)
+        account = User.objects.create(
+            username=f"extension-{name}", first_name=SYSTEMS[name], password=make_password(None)
+        )
+        extension = Extension.objects.create(slug=name, name=SYSTEMS[name], service_account=account)
         make(name, label, description, example, reserved_for=extension)
     for name, label, description, example in OPEN:
         make(

@@ -92,6 +92,7 @@ class ApiToken(models.Model):
         scopes: Iterable[str],
         extension: Extension | None = None,
         expires_at: datetime.datetime | None = None,
+        rate_limit: int | None = None,
     ) -> tuple[ApiToken, str]:
         """Make a token. Returns its row and its full text, which is not kept and cannot be shown again."""
         key, secret = secrets.token_hex(8), secrets.token_hex(32)
@@ -103,6 +104,7 @@ class ApiToken(models.Model):
             scopes=list(dict.fromkeys(scopes)),
             extension=extension,
             expires_at=expires_at,
+            rate_limit=rate_limit,
         )
         return token, f"{PREFIX}_{key}_{secret}"
 

@@ -180,6 +180,7 @@ class Handle(models.Model):
             self.normaliser == BUILT_IN[self.name]
             and self.status == self.Status.AGREED
             and self.reserved_for_id is None
+            and self.renamed_to_id is None
             and not (self.single_valued or self.max_per_profile or self.immutable or self.pattern)
         )
         if not as_shipped:

@@ -130,6 +130,8 @@ class Identity(models.Model):
             models.Index(fields=["identifier"], opclasses=["text_pattern_ops"], name="identity_by_identifier"),
             # filter[handle] alone, in the order of the list.
             models.Index(fields=["handle", "-id"], name="identity_by_handle"),
+            # filter[is_active]=0 and the admin's list of inactive identities, which are few.
+            models.Index(fields=["id"], condition=Q(is_active=False), name="identity_inactive"),
             # filter[created_at] and sort=created_at of GET /identities.
             models.Index(fields=["created_at", "id"], name="identity_by_created"),
             models.Index(fields=["updated_at", "id"], name="identity_by_updated"),

@@ -73,7 +73,7 @@ class RoutingLogEntry(models.Model):
 
     class Meta:
         verbose_name = _("routing log entry")
-        verbose_name_plural = _("routing log")
+        verbose_name_plural = _("routing log entries")
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(

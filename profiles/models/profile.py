@@ -145,6 +145,8 @@ class Profile(models.Model):
             models.Index(
                 fields=["profile_type", "id"], condition=~Q(profile_type="active"), name="profile_by_rare_type"
             ),
+            # The admin's list of locked profiles, which are few.
+            models.Index(fields=["id"], condition=Q(locked=True), name="profile_locked"),
             # sort=created_at and sort=updated_at of GET /profiles.
             models.Index(fields=["created_at", "id"], name="profile_by_created"),
             models.Index(fields=["updated_at", "id"], name="profile_by_updated"),
@@ -167,7 +169,7 @@ class Profile(models.Model):
         parts = (self.birth_year, 2000), (self.birth_month, 1), (self.birth_day, 1)
         try:
             datetime.date(*(default if part is None else part for part, default in parts))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             fault = ValidationError(_("There is no such birth date."), code="invalid")
             raise ValidationError({"birth_day": fault}) from error
 
