@@ -15,6 +15,8 @@ docs = SpectacularSwaggerView.as_view(
 # The API's URLs have no trailing slash: SlashMiddleware takes it off.
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    # Django's "view on site", which has no site to lead to here, and takes no key that is not one.
+    path("admin/r/<path:rest>", admin.site.admin_view(page_not_found)),
     path("admin/", admin.site.urls),
     path("api/health", Health.as_view(), name="health"),
     path("api/schema", Schema.as_view(), name="schema"),

@@ -102,7 +102,7 @@ def by(request: Request) -> By:
         user=token.user,
         token_name=token.name,
         url=request.path,
-        ip_address=_ip_address(request.META.get("REMOTE_ADDR", "")),
+        ip_address=ip_address(request.META.get("REMOTE_ADDR", "")),
         user_agent=request.headers.get("User-Agent", "").replace("\0", "")[:MAX_USER_AGENT],
     )
 
@@ -112,7 +112,7 @@ def source(request: Request) -> Extension | None:
     return token_of(request).extension
 
 
-def _ip_address(text: str) -> str | None:
+def ip_address(text: str) -> str | None:
     # Behind a Unix socket there is none.
     try:
         return str(ipaddress.ip_address(text))

@@ -34,6 +34,7 @@ ERROR_CODES = {
     "already_merged": "The profile was merged into another one: `survivor_id`.",
     "already_undone": "This merge was undone before.",
     "blocked_identifier": "The identifier is one that names nobody, such as `null` or `unknown`.",
+    "built_in": "A blocked value that ships with the product can only be switched off and on.",
     "builtin_handle": "E-mail and mobile phone are set as fields of the profile, and their handles cannot be changed.",
     "handle_conflict": "Both profiles hold an identity of a handle that allows one only.",
     "identity_exists": "Another identity of this profile is this pair already.",
@@ -42,6 +43,8 @@ ERROR_CODES = {
     "invalid": "A value is missing, of the wrong type or not allowed here.",
     "invalid_handle": "This cannot be the name of a handle.",
     "invalid_identifier": "The identifier is empty, too long, or not of the form that its handle asks for.",
+    "not_found": "A row of a batch names a profile that is not there.",
+    "open_entry": "The same event has an open entry of its own in the routing log.",
     "plan_changed": "The profiles have changed since the preview.",
     "profile_deleted": "The profile is deleted; undelete it before changing it.",
     "profile_locked": "The profile is locked: it is never merged.",
@@ -157,7 +160,7 @@ def _flat(detail: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 @csrf_exempt
-def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+def page_not_found(request: HttpRequest, exception: Exception | None = None, **rest: str) -> HttpResponseBase:
     if is_api(request.path_info):
         return answer(404, {"message": _("Not found.")})
     return defaults.page_not_found(request, exception or Http404())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from omneo_identity.api.auth import MAX_USER_AGENT, ip_address
 from profiles import auditing
 from profiles.auditing import By
 from profiles.forms import OperationForm
@@ -41,7 +41,6 @@ MOST_COUNTED = 10_000
 # A page that lists what it is about to do must still be read by somebody.
 MOST_AT_ONCE = 200
 
-MAX_USER_AGENT = 500
 
 admin.site.site_header = "Omneo Identity"
 admin.site.site_title = "Omneo Identity"
@@ -54,17 +53,9 @@ def by(request: HttpRequest) -> By:
     return By(
         user=cast(User, request.user),
         url=request.path,
-        ip_address=_ip_address(request.META.get("REMOTE_ADDR", "")),
+        ip_address=ip_address(request.META.get("REMOTE_ADDR", "")),
         user_agent=request.headers.get("User-Agent", "").replace("\0", "")[:MAX_USER_AGENT],
     )
-
-
-def _ip_address(text: str) -> str | None:
-    # Behind a Unix socket there is none.
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
 
 
 def change_url(row: Model) -> str:
