@@ -95,6 +95,14 @@ class TokenForm(forms.Form):
         label=_("Expires"), required=False, widget=AdminSplitDateTime, help_text=_("Empty: never.")
     )
 
+    rate_limit = forms.IntegerField(
+        label=_("Rate limit"),
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        help_text=_("Requests per minute. Empty: no limit."),
+    )
+
     def clean_expires_at(self) -> datetime.datetime | None:
         expires_at: datetime.datetime | None = self.cleaned_data["expires_at"]
         if expires_at is not None and expires_at <= timezone.now():

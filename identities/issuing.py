@@ -21,13 +21,17 @@ def issue(
     extension: Extension | None,
     by: By,
     expires_at: datetime.datetime | None = None,
+    rate_limit: int | None = None,
 ) -> tuple[ApiToken, str]:
     """Make a token. Returns its row and its full text, which is not kept and cannot be shown again.
 
-    In: `user` is the account that the token acts for: an extension's service account, or a member of staff.
+    In: `user` is the account that the token acts for: an extension's service account, or a member of staff;
+    `rate_limit`, requests per minute, None for no limit.
     """
     with transaction.atomic():
-        token, plain = ApiToken.issue(user=user, name=name, scopes=scopes, extension=extension, expires_at=expires_at)
+        token, plain = ApiToken.issue(
+            user=user, name=name, scopes=scopes, extension=extension, expires_at=expires_at, rate_limit=rate_limit
+        )
         new = {
             "name": token.name,
             "key": token.key,
@@ -35,6 +39,7 @@ def issue(
             "extension": token.extension_id,
             "scopes": token.scopes,
             "expires_at": token.expires_at,
+            "rate_limit": token.rate_limit,
         }
         auditing.write([auditing.entry("created", token, by=by, new=new)])
     return token, plain

@@ -37,6 +37,7 @@ def issue_page(
             name=form.cleaned_data["name"],
             scopes=form.cleaned_data["scopes"],
             expires_at=form.cleaned_data["expires_at"],
+            rate_limit=form.cleaned_data["rate_limit"],
             extension=extension,
             by=by(request),
         )

@@ -5,11 +5,10 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 
-from identities.models import ApiToken, Extension
+from identities import issuing
+from identities.models import Extension
 from omneo_identity.api.auth import SCOPES
-from profiles import auditing
 from profiles.auditing import By
 
 # The account of staff tokens that are made here; nobody signs in with it.
@@ -32,11 +31,8 @@ class Command(BaseCommand):
             raise CommandError(f"There is no scope {unknown[0]}. Known are: {', '.join(SCOPES)}.")
         scopes = SCOPES if options["all_scopes"] else options["scope"]
         extension = self._extension(options["extension"])
-        with transaction.atomic():
-            user = extension.service_account if extension is not None else self._staff_account()
-            token, plain = ApiToken.issue(user=user, name=options["name"], scopes=scopes, extension=extension)
-            values = {"name": token.name, "scopes": token.scopes}
-            auditing.entry("created", token, by=By(user), new=values).save()
+        user = extension.service_account if extension is not None else self._staff_account()
+        _token, plain = issuing.issue(user=user, name=options["name"], scopes=scopes, extension=extension, by=By(user))
         self.stdout.write(plain)
 
     def _extension(self, slug: str | None) -> Extension | None:
