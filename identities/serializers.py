@@ -2,15 +2,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from identities.handles import Sent
 from identities.models import ApiToken, Handle, RoutingLogEntry
-from omneo_identity.api.fields import IdentifierField, InstantField, StrictBoolean, StrictText
+from omneo_identity.api.fields import IdentifierField, InstantField, StrictBoolean, StrictText, StrictUUID
+from omneo_identity.api.schema import example
 
 MOST_AT_ONCE = 1_000
 
+ADA = "b1d6f3ec-38cd-4747-b7f3-6649c9c05c5d"
+IDENTITY = {
+    "id": 2,
+    "handle": "loyalty-card",
+    "identifier": "1804974",
+    "is_primary": False,
+    "is_active": True,
+    "profile_id": ADA,
+    "merged_from": None,
+    "source": "staff",
+    "created_at": "2018-04-24 06:31:51",
+    "updated_at": "2018-04-24 06:31:51",
+}
+PAIR = {"handle": "loyalty-card", "identifier": "1804974"}
 
+
+@example(IDENTITY)
 class IdentitySerializer(serializers.Serializer[Any]):
     """An identity as `lookup` writes it; here for the OpenAPI document only."""
 
@@ -33,6 +51,7 @@ class PairSerializer(serializers.Serializer[Any]):
     identifier = IdentifierField()
 
 
+@example({**PAIR, "is_active": True, "is_primary": False})
 class NewIdentitySerializer(PairSerializer):
     """A pair to be written. What the handle makes of it is the write path's affair, through `Identity.clean()`."""
 
@@ -43,6 +62,7 @@ class NewIdentitySerializer(PairSerializer):
         return Sent(**super().to_internal_value(data))
 
 
+@example({"is_active": False})
 class IdentityChangeSerializer(serializers.Serializer[Any]):
     identifier = IdentifierField(required=False)
     is_active = StrictBoolean(required=False)
@@ -50,14 +70,24 @@ class IdentityChangeSerializer(serializers.Serializer[Any]):
 
 
 class BatchRowSerializer(PairSerializer):
-    profile_id = serializers.UUIDField(required=False, allow_null=True)
+    profile_id = StrictUUID(required=False, allow_null=True)
 
 
+@extend_schema_field({"description": "A pair, with a `profile_id` unless the batch names one."})
+class AnyRow(serializers.Field[Any, Any, Any, Any]):
+    """A row of a batch. Whatever is wrong with it is an error of this row alone, so nothing is refused here."""
+
+    def run_validation(self, data: Any = None) -> Any:
+        return data
+
+
+@example({"profile_id": ADA, "identities": [PAIR, {"handle": "pos", "identifier": "T07-000381"}]})
 class BatchSerializer(serializers.Serializer[Any]):
-    profile_id = serializers.UUIDField(required=False, allow_null=True)
-    identities = serializers.ListField(child=serializers.JSONField(), max_length=MOST_AT_ONCE)
+    profile_id = StrictUUID(required=False, allow_null=True)
+    identities = serializers.ListField(child=AnyRow(), max_length=MOST_AT_ONCE)
 
 
+@example({"result": "created", "identity": IDENTITY})
 class BatchAnswerSerializer(serializers.Serializer[Any]):
     """One row of a batch's answer."""
 
@@ -69,20 +99,46 @@ class BatchAnswerSerializer(serializers.Serializer[Any]):
     log_entry_id = serializers.IntegerField(required=False)
 
 
+@example({"identities": [PAIR]})
 class ResolveSerializer(serializers.Serializer[Any]):
     identities = PairSerializer(many=True, max_length=MOST_AT_ONCE)  # type: ignore[call-arg]  # the list takes it
 
 
+@example({**PAIR, "profile_id": ADA})
 class ResolvedSerializer(PairSerializer):
     identifier = serializers.CharField()  # type: ignore[assignment]
     profile_id = serializers.UUIDField(allow_null=True)
 
 
+@example({"profile_id": ADA, "reason": "Ada showed this card in the shop in George Street."})
 class MoveSerializer(serializers.Serializer[Any]):
-    profile_id = serializers.UUIDField()
+    profile_id = StrictUUID()
     reason = StrictText(max_length=2_000)
 
 
+@example(
+    {
+        "name": "loyalty-card",
+        "label": "Loyalty card",
+        "description": "The number printed on the loyalty card.",
+        "example": "1804974",
+        "status": "agreed",
+        "renamed_to": None,
+        "reserved_for": None,
+        "normaliser": "exact",
+        "pattern": "[0-9]{7}",
+        "single_valued": False,
+        "max_per_profile": 5,
+        "immutable": False,
+        "sensitive": False,
+        "priority": 10,
+        "auto_merge": False,
+        "usage_count": 2291,
+        "usage_count_is_capped": False,
+        "agreed_at": "2021-01-27 00:00:00",
+        "created_at": "2021-01-27 00:00:00",
+    }
+)
 class HandleSerializer(serializers.ModelSerializer[Handle]):
     renamed_to = serializers.CharField(source="renamed_to_id", allow_null=True, read_only=True)
     reserved_for = serializers.CharField(source="reserved_for_id", allow_null=True)
@@ -116,6 +172,7 @@ class HandleSerializer(serializers.ModelSerializer[Handle]):
         ]
 
 
+@example({"pattern": "[0-9]{7}", "max_per_profile": 5, "priority": 10})
 class HandleChangeSerializer(serializers.Serializer[Any]):
     """What a PUT may change; the catalogue's own rules come with `Handle.clean()`."""
 
@@ -133,6 +190,29 @@ class HandleChangeSerializer(serializers.Serializer[Any]):
     priority = serializers.IntegerField(required=False, min_value=-1_000_000, max_value=1_000_000)
 
 
+@example(
+    {
+        "id": 7,
+        "outcome": "identity_taken",
+        "kind": "identity",
+        "code": "",
+        "handle": "loyalty-card",
+        "identifier": "1804974",
+        "requested_profile_id": "01968fdc-7a29-7c5b-9ee0-bb9f3a0f4e11",
+        "routed_profile_id": None,
+        "candidates": [ADA],
+        "payload": {"identities": [PAIR]},
+        "source": "staff",
+        "by_id": 1,
+        "occurrences": 3,
+        "created_at": "2021-01-27 00:00:00",
+        "last_seen_at": "2021-01-28 09:30:00",
+        "review_status": "open",
+        "reviewed_by_id": None,
+        "reviewed_at": None,
+        "review_note": "",
+    }
+)
 class RoutingLogSerializer(serializers.ModelSerializer[RoutingLogEntry]):
     requested_profile_id = serializers.UUIDField(allow_null=True, read_only=True)
     routed_profile_id = serializers.UUIDField(allow_null=True, read_only=True)
@@ -172,11 +252,26 @@ class RoutingLogSerializer(serializers.ModelSerializer[RoutingLogEntry]):
         return entry.source_id or "staff"
 
 
+TOKEN = {
+    "id": "12",
+    "user_id": 1,
+    "client_id": None,
+    "name": "Till in George Street",
+    "scopes": ["read-profiles", "create-identities"],
+    "revoked": False,
+    "created_at": "2021-01-27 00:00:00",
+    "updated_at": "2021-01-27 00:00:00",
+    "expires_at": None,
+}
+
+
+@example({"name": "Till in George Street", "scopes": ["read-profiles", "create-identities"]})
 class NewTokenSerializer(serializers.Serializer[Any]):
     name = StrictText()
     scopes = serializers.ListField(child=StrictText(), default=list, max_length=200)
 
 
+@example(TOKEN)
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     """A token as existing clients know it; its secret is not in it (API.md 6)."""
 
@@ -206,6 +301,7 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
         return token.revoked_at is not None
 
 
+@example({"accessToken": "omneo_2f1c9a7b6d5e4f30_...", "token": TOKEN})
 class IssuedTokenSerializer(serializers.Serializer[Any]):
     accessToken = serializers.CharField()  # noqa: N815 - the wire's own word
     token = TokenSerializer()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from django.urls import register_converter
+from django.urls.converters import PathConverter
+
 from identities.views import (
     ApiTokenViewSet,
     HandleViewSet,
@@ -9,6 +12,15 @@ from identities.views import (
 )
 from omneo_identity.api.routers import paths
 
+
+class IdentifierConverter(PathConverter):
+    """The rest of the path, a line break too, so that the view can refuse it."""
+
+    regex = "(?s:.+)"
+
+
+register_converter(IdentifierConverter, "identifier")
+
 urlpatterns = [
     *paths(
         IdentityViewSet,
@@ -17,7 +29,7 @@ urlpatterns = [
             "identities": {"get": "list"},
             "identities/search": {"get": "search"},
             "identities/search-profile": {"get": "search_profile_by_query"},
-            "identities/search-profile/<path:identifier>": {"get": "search_profile"},
+            "identities/search-profile/<identifier:identifier>": {"get": "search_profile"},
             "identities/resolve": {"post": "resolve"},
             "identities/batch": {"post": "batch"},
             "identities/<int:identity_id>/move": {"post": "move"},

@@ -11,7 +11,7 @@ from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from identities import cataloguing, lookup, matching, moving, routing
+from identities import cataloguing, issuing, lookup, matching, moving, routing
 from identities.filters import HandleFilterSet, IdentityFilterSet, RoutingLogFilterSet
 from identities.handles import Sent, refuse_built_in
 from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
@@ -36,10 +36,9 @@ from identities.serializers import (
 from omneo_identity.api.auth import SCOPES, by, source, token_of
 from omneo_identity.api.schema import data_of
 from omneo_identity.api.views import ApiViewSet, one
-from profiles import auditing
 from profiles.models import Profile
 from profiles.refusing import Refused
-from profiles.serializers import IdentityWithProfileSerializer, ProfileSerializer
+from profiles.serializers import IdentityWithProfileSerializer, ListedIdentitySerializer, ProfileSerializer
 
 READ = ("read-identities", "read-profiles")
 ADD = ("create-identities", "update-profiles")
@@ -82,7 +81,7 @@ class IdentityViewSet(ApiViewSet):
     }
     conflicts = frozenset({"move"})
 
-    @extend_schema(responses=IdentityWithProfileSerializer(many=True), summary="List identities")
+    @extend_schema(responses=ListedIdentitySerializer(many=True), summary="List identities")
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()).values_list("pk", flat=True))
         texts = lookup.identities(page or [], with_profile="profile" in self.included())
@@ -355,14 +354,16 @@ class ApiTokenViewSet(ApiViewSet):
             raise PermissionDenied(
                 _("This token cannot grant the scope %(scope)s, which it lacks.") % {"scope": more[0]}
             )
-        token, plain = ApiToken.issue(
+        # Never for longer than the caller's own token lasts, nor with less of a limit.
+        token, plain = issuing.issue(
             user=caller.user,
             name=name,
             scopes=scopes,
             extension=caller.extension,
+            by=by(request),
             expires_at=caller.expires_at,
+            rate_limit=caller.rate_limit,
         )
-        auditing.entry("created", token, by=by(request), new={"name": name, "scopes": scopes}).save()
         return Response({"accessToken": plain, "token": TokenSerializer(token).data}, 201)
 
     @extend_schema(
@@ -380,8 +381,7 @@ class ApiTokenViewSet(ApiViewSet):
     @extend_schema(responses={204: None}, summary="Revoke an API token")
     def destroy(self, request: Request, token_id: int) -> Response:
         token = self.own().filter(revoked_at=None).get(pk=token_id)
-        token.revoke()
-        auditing.entry("revoked", token, by=by(request), old={"name": token.name}).save()
+        issuing.revoke(token, by=by(request))
         return Response(status=204)
 
     @extend_schema(

@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from identities.serializers import IdentitySerializer, NewIdentitySerializer
+from identities.serializers import ADA, IDENTITY, IdentitySerializer, NewIdentitySerializer
 from omneo_identity.api.fields import IdentifierField, InstantField, StrictText
+from omneo_identity.api.schema import example
 from profiles.models import Audit, Profile
 
 MOST_IDENTITIES = 1_000
@@ -23,7 +24,11 @@ NEW_PROFILE_TYPES = [choice for choice in Profile.Type.choices if choice[0] != P
 
 ATTRIBUTES = {
     "type": "object",
-    "properties": {"comms": {"type": "object"}, "appearance": {"type": "object"}, "dates": {"type": "array"}},
+    "properties": {
+        "comms": {"type": ["object", "null"]},
+        "appearance": {"type": ["object", "null"]},
+        "dates": {"type": ["array", "null"]},
+    },
 }
 
 
@@ -50,6 +55,43 @@ class AttributesField(serializers.DictField):
         return known
 
 
+PROFILE = {
+    "id": ADA,
+    "external_id": None,
+    "title": "Ms",
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "full_name": "Ada Lovelace",
+    "email": "ada@example.com",
+    "gender": None,
+    "currency": "AUD",
+    "joined_at": "2018-04-24 06:31:51",
+    "mobile_phone": "+61404123123",
+    "mobile_phone_country": 61,
+    "mobile_phone_national": "404123123",
+    "mobile_phone_e164": "+61404123123",
+    "secondary_phone": None,
+    "birth_year": 1990,
+    "birth_month": 12,
+    "birth_day": 10,
+    "birth_date": "1990-12-10",
+    "company": None,
+    "occupation": None,
+    "avatar_url": None,
+    "tags": ["vip"],
+    "identities": [IDENTITY],
+    "attributes": {"comms": {"email_promo": True}, "appearance": {}, "dates": []},
+    "custom_attributes": {},
+    "reward_balance": 0,
+    "point_balance": 0,
+    "point_balance_dollars": 0,
+    "combined_balance_dollars": 0,
+    "profile_type": "active",
+    "created_at": "2018-04-24 06:31:51",
+    "updated_at": "2018-04-24 06:31:51",
+}
+
+
 def _depth(value: Any, above: int = 0) -> int:
     if above > DEEPEST_ATTRIBUTE or not isinstance(value, dict | list):
         return above
@@ -57,6 +99,7 @@ def _depth(value: Any, above: int = 0) -> int:
     return max((_depth(one, above + 1) for one in inner), default=above + 1)
 
 
+@example(PROFILE)
 class ProfileSerializer(serializers.Serializer[Any]):
     """The full profile as `lookup` writes it; here for the OpenAPI document only."""
 
@@ -95,8 +138,14 @@ class ProfileSerializer(serializers.Serializer[Any]):
     updated_at = InstantField()
 
 
+@example({**IDENTITY, "profile": PROFILE})
 class IdentityWithProfileSerializer(IdentitySerializer):
     profile = ProfileSerializer()
+
+
+@example(IDENTITY)
+class ListedIdentitySerializer(IdentitySerializer):
+    profile = ProfileSerializer(required=False, help_text="With `include=profile`.")
 
 
 def text(**kwargs: Any) -> StrictText:
@@ -108,6 +157,7 @@ def number(least: int, most: int) -> serializers.IntegerField:
     return serializers.IntegerField(required=False, allow_null=True, min_value=least, max_value=most)
 
 
+@example({"first_name": "Ada", "mobile_phone": "0404 123 123"})
 class ProfileChangeSerializer(serializers.Serializer[Any]):
     """The fields that a client may set. All may be left out, so that a PUT changes only what it names."""
 
@@ -141,6 +191,8 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
         that it changed, so a `birth_date` that the profile has already says nothing.
         """
         fields = {name: value for name, value in self.validated_data.items() if name not in (*CONTACTS, "identities")}
+        if fields.get("attributes") == {}:
+            del fields["attributes"]  # names nothing; null empties them
         birth_date: datetime.date | None = fields.pop("birth_date", None)
         had = None if profile is None else (profile.birth_year, profile.birth_month, profile.birth_day)
         if birth_date is not None:
@@ -157,13 +209,25 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
         }
 
 
+@example(
+    {
+        "first_name": "Ada",
+        "last_name": "Lovelace",
+        "email": "ada@example.com",
+        "mobile_phone": "0404 123 123",
+        "birth_date": "1990-12-10",
+        "identities": [{"handle": "loyalty-card", "identifier": "1804974"}],
+    }
+)
 class NewProfileSerializer(ProfileChangeSerializer):
     profile_type = serializers.ChoiceField(NEW_PROFILE_TYPES, required=False)
-    identities = NewIdentitySerializer(  # type: ignore[call-arg]  # taken by the list that many=True makes
-        many=True, required=False, allow_null=True, max_length=MOST_IDENTITIES
+    # A list field, since of a serializer with many=True each row could be null too.
+    identities = serializers.ListField(
+        child=NewIdentitySerializer(), required=False, allow_null=True, max_length=MOST_IDENTITIES
     )
 
 
+@example({"profile_type": "active"})
 class ProfileTypeSerializer(serializers.Serializer[Any]):
     profile_type = serializers.ChoiceField(Profile.Type.choices)
 
@@ -175,6 +239,16 @@ class RefusedPairSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
+@example(
+    {
+        "outcome": "created",
+        "profile_id": ADA,
+        "identity_id": 2,
+        "log_entry_id": None,
+        "refused": [],
+        "not_taken": [],
+    }
+)
 class RoutingSerializer(serializers.Serializer[Any]):
     """What became of a routed write (API.md 4)."""
 
@@ -186,17 +260,20 @@ class RoutingSerializer(serializers.Serializer[Any]):
     not_taken = serializers.ListField(child=serializers.CharField())
 
 
+@example({"handle": "loyalty-card", "identifier": "1804974", "profile_id": "01968fdc-7a29-7c5b-9ee0-bb9f3a0f4e11"})
 class NotReturnedSerializer(serializers.Serializer[Any]):
     handle = serializers.CharField()
     identifier = serializers.CharField()
     profile_id = serializers.UUIDField()
 
 
+@example({"type": "loyalty-card", "id": "1804974"})
 class SearchIdSerializer(serializers.Serializer[Any]):
     type = StrictText(help_text="A handle, or `profile_id`.")
     id = IdentifierField()
 
 
+@example({"email": "ada@example.com", "mobile_phone": "0404 999 999"})
 class AvailabilitySerializer(serializers.Serializer[Any]):
     email = text(max_length=512)
     mobile_phone = text(max_length=512)
@@ -212,11 +289,34 @@ class AvailableSerializer(serializers.Serializer[Any]):
     profile = OwnerSerializer(allow_null=True)
 
 
+@example(
+    {
+        "email": {"available": False, "profile": {"id": ADA, "full_name": "Ada Lovelace"}},
+        "mobile_phone": {"available": True, "profile": None},
+    }
+)
 class AvailabilityAnswerSerializer(serializers.Serializer[Any]):
     email = AvailableSerializer(required=False)
     mobile_phone = AvailableSerializer(required=False)
 
 
+@example(
+    {
+        "id": 31,
+        "user_id": 1,
+        "event": "updated",
+        "auditable_type": "identity",
+        "auditable_id": 2,
+        "old_values": '{"is_active": true}',
+        "new_values": '{"is_active": false}',
+        "url": f"/api/v3/profiles/{ADA}/identities/id/2",
+        "ip_address": "203.0.113.7",
+        "profile_id": ADA,
+        "token_name": "Till in George Street",
+        "user_agent": "till/7.1",
+        "created_at": "2021-01-27 00:00:00",
+    }
+)
 class AuditSerializer(serializers.ModelSerializer[Audit]):
     user_id = serializers.IntegerField(source="by_id", read_only=True)
     auditable_id = serializers.SerializerMethodField()

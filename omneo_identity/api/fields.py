@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -53,6 +54,15 @@ class IdentifierField(serializers.CharField):
         if len(text.encode(errors="surrogatepass")) > MAX_IDENTIFIER_BYTES:
             self.fail("invalid_identifier")
         return text
+
+
+class StrictUUID(serializers.UUIDField):
+    """A UUID as text. REST framework also takes a number, and `true` for the number 1."""
+
+    def to_internal_value(self, data: Any) -> uuid.UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
 
 
 class InstantField(serializers.Field[datetime.datetime, str, str, Any]):

@@ -35,10 +35,15 @@ NEAR = EACH_SIDE + 4
 
 EXAMPLE_URL = "https://crm.example.com/api/v3/identities"
 URL_SCHEMA = {"type": ["string", "null"]}
+# The objects stand inside `allOf`, since of a plain one drf-spectacular composes the example from each property's.
 LINKS_SCHEMA = {
-    "type": "object",
-    "required": ["first", "last", "prev", "next"],
-    "properties": dict.fromkeys(("first", "last", "prev", "next"), URL_SCHEMA),
+    "allOf": [
+        {
+            "type": "object",
+            "required": ["first", "last", "prev", "next"],
+            "properties": dict.fromkeys(("first", "last", "prev", "next"), URL_SCHEMA),
+        }
+    ],
     "example": {
         "first": f"{EXAMPLE_URL}?page%5Bnumber%5D=1",
         "last": f"{EXAMPLE_URL}?page%5Bnumber%5D=1",
@@ -47,26 +52,37 @@ LINKS_SCHEMA = {
     },
 }
 META_SCHEMA = {
-    "type": "object",
-    "required": ["current_page", "from", "last_page", "links", "path", "per_page", "to", "total"],
-    "properties": {
-        "current_page": {"type": "integer"},
-        "from": {"type": ["integer", "null"]},
-        "last_page": {"type": "integer"},
-        "links": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["url", "label", "active"],
-                "properties": {"url": URL_SCHEMA, "label": {"type": "string"}, "active": {"type": "boolean"}},
+    "allOf": [
+        {
+            "type": "object",
+            "required": ["current_page", "from", "last_page", "links", "path", "per_page", "to", "total"],
+            "properties": {
+                "current_page": {"type": "integer"},
+                "from": {"type": ["integer", "null"]},
+                "last_page": {"type": "integer"},
+                "links": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["url", "label", "active"],
+                        "properties": {
+                            "url": URL_SCHEMA,
+                            "label": {"type": "string"},
+                            "active": {"type": "boolean"},
+                        },
+                    },
+                },
+                "path": {"type": "string"},
+                "per_page": {"type": "integer"},
+                "to": {"type": ["integer", "null"]},
+                "total": {"type": "integer"},
+                "total_is_estimate": {
+                    "type": "boolean",
+                    "description": "Present and true when `total` is not exact.",
+                },
             },
-        },
-        "path": {"type": "string"},
-        "per_page": {"type": "integer"},
-        "to": {"type": ["integer", "null"]},
-        "total": {"type": "integer"},
-        "total_is_estimate": {"type": "boolean", "description": "Present and true when `total` is not exact."},
-    },
+        }
+    ],
     "example": {
         "current_page": 1,
         "from": 1,

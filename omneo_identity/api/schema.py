@@ -6,10 +6,17 @@ from typing import Any
 
 from drf_spectacular import openapi
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
-from drf_spectacular.drainage import set_override
+from drf_spectacular.drainage import get_override, set_override
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
-from drf_spectacular.utils import Direction, OpenApiParameter, OpenApiResponse, inline_serializer
+from drf_spectacular.utils import (
+    Direction,
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema_serializer,
+    inline_serializer,
+)
 from rest_framework import serializers
 
 from omneo_identity.api import filters
@@ -148,6 +155,20 @@ def _words(name: str, words: list[str], default: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "schema": schema, "style": "form", "explode": False}
 
 
+def example(value: Any) -> Any:
+    """Decorate a serializer with an example, which is shown wherever it is a request's body or an answer."""
+    return extend_schema_serializer(examples=[OpenApiExample("Example", value)])
+
+
+def example_of(field: Any) -> Any:
+    """The example of a serializer or field: the one it is decorated with, else a list of none or a word."""
+    serializer = getattr(field, "child", field)
+    shown = [one.value for one in get_override(serializer, "examples", [])]
+    if isinstance(field, serializers.ListSerializer | serializers.ListField):
+        return shown
+    return shown[0] if shown else None
+
+
 def data_of(
     serializer: type[serializers.BaseSerializer[Any]], many: bool = False, **beside: Any
 ) -> serializers.Serializer[Any]:
@@ -158,7 +179,10 @@ def data_of(
     name = serializer.__name__.removesuffix("Serializer") + ("List" if many else "")
     name += "".join(word.title().replace("_", "") for word in beside) + "Data"
     if name not in _envelopes:
-        _envelopes[name] = inline_serializer(name, {"data": serializer(many=many), **beside})
+        fields = {"data": serializer(many=many), **beside}
+        _envelopes[name] = example({part: example_of(field) for part, field in fields.items()})(
+            inline_serializer(name, fields)
+        )
         # A list action would else wrap it once more.
         set_override(_envelopes[name], "many", False)
     return _envelopes[name]

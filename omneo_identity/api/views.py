@@ -23,7 +23,7 @@ from omneo_identity.api.filters import BracketFilterBackend, SortFields
 from omneo_identity.api.pagination import PageEnvelope
 from omneo_identity.api.parsers import StrictJSONParser
 from omneo_identity.api.renderers import AlwaysJSON, ORJSONRenderer, dumps
-from omneo_identity.api.schema import AutoSchema
+from omneo_identity.api.schema import AutoSchema, example
 from omneo_identity.api.throttles import TokenThrottle
 
 
@@ -92,7 +92,7 @@ class Health(Open):
     @extend_schema(
         operation_id="health",
         tags=["health"],
-        responses=inline_serializer("Health", {"status": serializers.ChoiceField(["ok"])}),
+        responses=example({"status": "ok"})(inline_serializer("Health", {"status": serializers.ChoiceField(["ok"])})),
     )
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})

@@ -1,0 +1,185 @@
+"""Callers of the API, each with a real token, and the cast: Ada, Ada again, and Bo."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db import models
+from django.test import Client
+
+from identities.models import ApiToken, Extension
+from omneo_identity.api.auth import SCOPES
+
+CARD = "loyalty-card"
+
+
+class Caller:
+    """A client of the API with a token of its own. A body of bytes is sent as it is, anything else as JSON."""
+
+    def __init__(self, plain: str, token: ApiToken | None = None) -> None:
+        self.client = Client(headers={"Authorization": f"Bearer {plain}"} if plain else None)
+        self.plain = plain
+        self.token = token
+
+    def call(self, method: str, path: str, body: Any = b"", **headers: str) -> Any:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.client.generic(method, f"/api/v3{path}", raw, "application/json", headers=headers)
+
+    def get(self, path: str, query: dict[str, Any] | None = None) -> Any:
+        return self.call("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def post(self, path: str, body: Any = b"") -> Any:
+        return self.call("POST", path, body)
+
+    def put(self, path: str, body: Any = b"") -> Any:
+        return self.call("PUT", path, body)
+
+    def delete(self, path: str) -> Any:
+        return self.call("DELETE", path)
+
+    def data(self, path: str, query: dict[str, Any] | None = None) -> Any:
+        """What a GET that must succeed has in `data`."""
+        response = self.get(path, query)
+        assert response.status_code == 200, response.content
+        return response.json()["data"]
+
+    def profile(self, **body: Any) -> dict[str, Any]:
+        """Make a profile, and read it."""
+        response = self.post("/profiles", body)
+        assert response.status_code == 201, response.content
+        data: dict[str, Any] = response.json()["data"]
+        return data
+
+    def identity(self, profile: dict[str, Any], handle: str, identifier: Any, **more: Any) -> dict[str, Any]:
+        """Add an identity to a profile, and read it."""
+        body = {"handle": handle, "identifier": identifier, **more}
+        response = self.post(f"/profiles/{profile['id']}/identities", body)
+        assert response.status_code == 201, response.content
+        data: dict[str, Any] = response.json()["data"]
+        return data
+
+
+@pytest.fixture
+def caller(operator: User) -> Callable[..., Caller]:
+    """Make a caller with these scopes: `caller("read-profiles")`, `caller(extension="shopify")` with all of them."""
+
+    def make(*scopes: str, extension: str = "", **fields: Any) -> Caller:
+        speaks_for = Extension.objects.get(pk=extension) if extension else None
+        token, plain = ApiToken.issue(
+            user=speaks_for.service_account if speaks_for else operator,
+            name=f"Token of {extension or 'staff'}",
+            scopes=scopes or SCOPES,
+            extension=speaks_for,
+            **fields,
+        )
+        return Caller(plain, token)
+
+    return make
+
+
+@pytest.fixture
+def api(caller: Callable[..., Caller]) -> Caller:
+    """Staff, with every scope."""
+    return caller()
+
+
+@pytest.fixture
+def shopify(caller: Callable[..., Caller]) -> Caller:
+    """The extension that claims the handle `shopify`, with every scope."""
+    return caller(extension="shopify")
+
+
+@pytest.fixture
+def ada(api: Caller) -> dict[str, Any]:
+    return api.profile(
+        first_name="Ada",
+        last_name="Lovelace",
+        email="ada@example.com",
+        mobile_phone="0404 123 123",
+        identities=[{"handle": CARD, "identifier": "1804974"}],
+    )
+
+
+@pytest.fixture
+def bo(api: Caller) -> dict[str, Any]:
+    """Somebody else, who must never change."""
+    return api.profile(
+        first_name="Bo",
+        last_name="Diaz",
+        email="bo@example.com",
+        mobile_phone="0404 999 888",
+        identities=[{"handle": CARD, "identifier": "77"}],
+    )
+
+
+# What a request that is refused may still touch: when a token was last used.
+VOLATILE = {"last_used_at", "window_started_at", "window_count"}
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Every row of the product, by model."""
+    found = {}
+    for model in (*apps.get_app_config("profiles").get_models(), *apps.get_app_config("identities").get_models()):
+        columns = [field.attname for field in model._meta.concrete_fields if field.attname not in VOLATILE]
+        found[model.__name__] = list(model._default_manager.order_by("pk").values(*columns))
+    return found
+
+
+@pytest.fixture
+def unchanged(db: None) -> Callable[..., Any]:
+    """Nothing is written inside `with unchanged():`, except rows of the models that are named."""
+
+    @contextmanager
+    def check(*but: type[models.Model]) -> Iterator[None]:
+        before = everything()
+        yield
+        after = everything()
+        for model in but:
+            before.pop(model.__name__), after.pop(model.__name__)
+        assert after == before
+
+    return check
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An id that no profile has."""
+    return str(uuid.UUID(int=7))
+
+
+@pytest.fixture
+def path() -> Callable[[str], str]:
+    """Write a value as one part of a path."""
+    return lambda text: quote(text, safe="")
+
+
+def refused(response: Any, code: str, field: str, status: int = 422) -> dict[str, Any]:
+    """The answer is a refusal in the envelope of API.md 1: the code, and a sentence for this field first."""
+    assert response.status_code == status, response.content
+    body: dict[str, Any] = response.json()
+    assert body["code"] == code
+    assert next(iter(body["errors"])) == field
+    assert body["message"] == body["errors"][field][0]
+    return body
+
+
+def conflict(response: Any, code: str) -> dict[str, Any]:
+    """The answer is a state conflict: 409 with its code, and no errors by field."""
+    assert response.status_code == 409, response.content
+    body: dict[str, Any] = response.json()
+    assert body["code"] == code
+    assert body["message"]
+    assert "errors" not in body
+    return body
+
+
+def not_found(response: Any) -> None:
+    assert (response.status_code, response.json()) == (404, {"message": "Not found."})

@@ -1,0 +1,251 @@
+"""How many statements each list and look-up costs: as many for one row as for fifty, and none that reads a table."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from identities import lookup
+from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
+from omneo_identity.api.auth import SCOPES
+from profiles.models import Audit, Profile
+from tests.api.conftest import CARD
+
+pytestmark = pytest.mark.django_db
+
+TOKEN = 1  # Every request looks its token up.
+PAGE = 3  # The bounded count, the keys of the page, and its rows as JSON.
+ROWS = 2  # The bounded count and the rows.
+
+LISTS = [
+    ("/profiles", TOKEN + PAGE),
+    ("/profiles?include=identities", TOKEN + PAGE),
+    ("/profiles?sort=-created_at", TOKEN + PAGE),
+    ("/profiles?filter[profile_type]=active", TOKEN + PAGE),
+    ("/profiles?filter[last_name]=Lovelace", TOKEN + PAGE),
+    ("/identities", TOKEN + PAGE),
+    ("/identities?include=profile", TOKEN + PAGE),
+    ("/identities?filter[is_active]=1&sort=-updated_at", TOKEN + PAGE),
+    ("/identities?filter[handle]=loyalty-card", TOKEN + PAGE + 1),  # What the handle is called today.
+    ("/handles", TOKEN + ROWS),
+    ("/routing-log", TOKEN + ROWS),
+    ("/routing-log?filter[outcome]=refused", TOKEN + ROWS),
+    ("/audits", TOKEN + ROWS),
+    ("/audits?filter[event]=created", TOKEN + ROWS),
+    ("/auth/access-tokens", TOKEN + 1),
+    ("/profiles/{id}/identities", TOKEN + 2),  # The profile, which may be merged, and its identities.
+]
+
+
+def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
+    """Make so many more rows of everything that is listed."""
+    profiles = Profile.objects.bulk_create(Profile(last_name_fold="lovelace") for _number in range(count))
+    Identity.objects.bulk_create(
+        Identity(handle_id=CARD, identifier=f"{profile.pk}", profile=profile) for profile in profiles
+    )
+    Identity.objects.bulk_create(
+        Identity(handle_id="pos", identifier=str(uuid.uuid4()), profile_id=ada["id"]) for _number in range(count)
+    )
+    RoutingLogEntry.objects.bulk_create(
+        RoutingLogEntry(
+            outcome="refused", kind="profile", by=operator, fingerprint=str(uuid.uuid4()), source_id="sfcc"
+        )
+        for _number in range(count)
+    )
+    Audit.objects.bulk_create(
+        Audit(by=operator, event="created", auditable_type="identity", auditable_key=str(number), profile_id=ada["id"])
+        for number in range(count)
+    )
+    Handle.objects.bulk_create(Handle(name=name, fold=name) for name in (uuid.uuid4().hex for _number in range(count)))
+    for _number in range(count):
+        ApiToken.issue(user=operator, name="Till", scopes=SCOPES)
+
+
+@pytest.mark.parametrize(("path", "queries"), LISTS)
+def test_a_list_costs_the_same_for_one_row_and_for_fifty(
+    api, ada, operator, django_assert_num_queries, path, queries
+) -> None:
+    url = path.format(id=ada["id"]) + ("&" if "?" in path else "?") + "page[size]=200"
+    api.get("/auth/verify")  # When the token was last used is written once a minute.
+
+    rows(api, ada, operator, 1)
+    with django_assert_num_queries(queries):
+        few = api.get(url).json()
+    rows(api, ada, operator, 50)
+    with django_assert_num_queries(queries):
+        many = api.get(url).json()
+
+    few, many = (answer["data"] if isinstance(answer, dict) else answer for answer in (few, many))
+    assert len(many) >= len(few) + 50
+
+
+@pytest.mark.parametrize(
+    ("path", "queries"),
+    [
+        ("/profiles?filter[email]=ada@example.com", TOKEN + PAGE),
+        ("/profiles?filter[identity]=loyalty-card:1804974", TOKEN + PAGE + 1),  # What the handle is called today.
+        ("/profiles?search=1804974", TOKEN + PAGE + 2),  # By identifier, and by name.
+        ("/identities?filter[identifier]=1804974", TOKEN + PAGE),
+    ],
+)
+def test_a_list_that_finds_one_costs_the_same_among_many(
+    api, ada, operator, django_assert_num_queries, path, queries
+) -> None:
+    api.get("/auth/verify")
+    for count in (1, 50):
+        rows(api, ada, operator, count)
+        with django_assert_num_queries(queries):
+            assert len(api.get(path).json()["data"]) == 1
+
+
+# Look-ups
+
+
+def answers(api: Any, ada: Any) -> list[Callable[[], Any]]:
+    pairs = [{"handle": CARD, "identifier": str(number)} for number in range(50)]
+    return [
+        lambda: api.get(f"/identities/search?handle={CARD}&identifier=1804974"),
+        lambda: api.post("/profiles/search-id", {"type": CARD, "id": "1804974"}),
+        lambda: api.post("/profiles/search-id", {"type": "profile_id", "id": ada["id"]}),
+        lambda: api.get("/identities/search-profile/1804974"),
+        lambda: api.get("/identities/search-profile?identifier=1804974"),
+        lambda: api.post("/identities/resolve", {"identities": pairs[:1]}),
+        lambda: api.post("/identities/resolve", {"identities": pairs}),
+        lambda: api.get(f"/profiles/{ada['id']}"),
+    ]
+
+
+def test_every_lookup_endpoint_is_one_statement_and_the_tokens(api, ada, operator, django_assert_num_queries) -> None:
+    api.get("/auth/verify")
+    for count in (1, 50):
+        rows(api, ada, operator, count)
+        for ask in answers(api, ada):
+            with django_assert_num_queries(TOKEN + 1):
+                assert ask().status_code == 200
+
+
+def calls(ada: Any, card: int) -> list[tuple[str, Callable[[], Any]]]:
+    """Every function of `lookup`, as the views call it."""
+    pk = uuid.UUID(ada["id"])
+    return [
+        ("search", lambda: lookup.search(CARD, "1804974")),
+        ("search_id", lambda: lookup.search_id(CARD, "1804974")),
+        ("search_id", lambda: lookup.search_id("email", "Ada@example.com")),
+        ("search_id", lambda: lookup.search_id("profile_id", ada["id"])),
+        ("profile", lambda: lookup.profile(pk)),
+        ("search_profile", lambda: lookup.search_profile({"1804974", "1804974/"})),
+        ("search_profile", lambda: lookup.search_profile({"0404 123 123"})),
+        ("resolve", lambda: lookup.resolve([(CARD, "1804974")])),
+        ("resolve", lambda: lookup.resolve([(CARD, str(number)) for number in range(1_000)])),
+        ("profiles", lambda: lookup.profiles([pk])),
+        ("identities", lambda: lookup.identities([card])),
+        ("identities", lambda: lookup.identities([card], with_profile=True)),
+        ("identities_of", lambda: lookup.identities_of(pk)),
+    ]
+
+
+def test_every_function_of_lookup_is_counted_here() -> None:
+    public = {
+        name
+        for name, value in vars(lookup).items()
+        if callable(value) and not name.startswith("_") and getattr(value, "__module__", "") == lookup.__name__
+    }
+
+    assert public == {name for name, _call in calls({"id": str(uuid.UUID(int=0))}, 0)}
+
+
+def test_every_function_of_lookup_is_exactly_one_statement(ada, django_assert_num_queries) -> None:
+    for _name, call in calls(ada, ada["identities"][0]["id"]):
+        with django_assert_num_queries(1):
+            call()
+
+
+@pytest.fixture
+def twenty_thousand(ada: Any) -> None:
+    """20,000 profiles like Ada's, with a card, an e-mail address and a phone number each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO profiles_profile
+            SELECT made.* FROM profiles_profile AS ada, generate_series(1, 20000) AS number,
+            LATERAL jsonb_populate_record(ada, jsonb_build_object(
+                'id', gen_random_uuid(), 'first_name_fold', 'first' || number, 'last_name_fold', number
+            )) AS made
+            """
+        )
+        cursor.execute(
+            """
+            INSERT INTO identities_identity
+            SELECT made.* FROM identities_identity AS card, profiles_profile AS profile,
+            LATERAL (VALUES
+                ('loyalty-card', 'L' || last_name_fold),
+                ('email', 'made' || last_name_fold || '@example.com'),
+                ('mobile_phone', '+6140' || lpad(last_name_fold, 7, '0'))
+            ) AS pair (handle, identifier),
+            LATERAL jsonb_populate_record(card, jsonb_build_object(
+                'id', nextval(pg_get_serial_sequence('identities_identity', 'id')), 'profile_id', profile.id,
+                'handle', pair.handle, 'identifier', pair.identifier
+            )) AS made
+            WHERE card.handle = 'loyalty-card' AND profile.id <> card.profile_id
+            """
+        )
+        cursor.execute("ANALYZE profiles_profile, identities_identity, identities_handle")
+
+
+def scanned(sql: str) -> Iterator[str]:
+    """The tables that a statement's plan reads from one end to the other."""
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (FORMAT JSON) " + sql.replace("%", "%%"), ())
+        ((answer,),) = cursor.fetchall()
+    (plan,) = json.loads(answer) if isinstance(answer, str) else answer
+    nodes = [plan["Plan"]]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if node["Node Type"] == "Seq Scan":
+            yield node["Relation Name"]
+
+
+def statements(call: Callable[[], Any]) -> list[str]:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        call()
+    return [
+        query["sql"] for query in captured.captured_queries if query["sql"].lstrip().startswith(("SELECT", "WITH"))
+    ]
+
+
+BIG = {"identities_identity", "profiles_profile"}
+
+
+def test_no_lookup_reads_a_whole_table(ada, twenty_thousand) -> None:
+    assert list(scanned("SELECT * FROM profiles_profile WHERE company = 'x'")) == ["profiles_profile"]
+    for name, call in calls(ada, ada["identities"][0]["id"]):
+        (sql,) = statements(call)
+        assert BIG.isdisjoint(scanned(sql)), name
+
+
+def test_no_list_that_looks_something_up_reads_a_whole_table(api, ada, twenty_thousand) -> None:
+    for path in (
+        "/profiles?filter[email]=made7@example.com",
+        "/profiles?filter[mobile_phone]=%2B61400000007",
+        "/profiles?filter[identity]=loyalty-card:L7",
+        "/profiles?filter[first_name]=first7",
+        "/profiles?filter[last_name]=7",
+        "/profiles?search=L7",
+        "/profiles?search=first7",
+        "/identities?filter[identifier]=L7",
+        "/identities?filter[handle]=loyalty-card&filter[identifier]=L7",
+    ):
+        found = statements(lambda path=path: api.get(path))  # type: ignore[misc]
+
+        assert len(api.get(path).json()["data"]) >= 1
+        for sql in found:
+            assert BIG.isdisjoint(scanned(sql)), sql
