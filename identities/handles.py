@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from identities.models import BUILT_IN, BlockedIdentifier, Extension, Handle, Identity, Pair, bare, fold_handle
 from identities.models.handle import NOT_HANDLES, SLUG
+from identities.normalising import storable
 from profiles.refusing import Refused
 
 
@@ -92,7 +93,7 @@ def mask(identifier: str) -> str:
 
 
 def _known(names: Iterable[str]) -> dict[str, Handle]:
-    folds = {fold_handle(name) for name in names}
+    folds = {fold_handle(storable(name)) for name in names}
     return {row.fold: row for row in Handle.objects.filter(fold__in=folds).order_by()}
 
 
@@ -140,14 +141,20 @@ def _handle(name: str, *, known: Mapping[str, Handle]) -> Handle:
 def _blocked(sent: Sequence[Sent], answers: Sequence[Identity | Refused]) -> dict[int, Refused]:
     """The refusals of values that name nobody, by position. They come before a complaint about the value's form."""
     values = {
-        position: {bare(one.identifier), *([bare(answer.identifier)] if isinstance(answer, Identity) else [])}
+        position: {
+            bare(storable(one.identifier)),
+            *([bare(answer.identifier)] if isinstance(answer, Identity) else []),
+        }
         for position, (one, answer) in enumerate(zip(sent, answers, strict=True))
         if isinstance(answer, Identity) or answer.code == "invalid_identifier"
     }
-    # The database cannot be asked about a NUL or half a surrogate pair; longer values than the column block nothing.
-    keys = {value[:255] for group in values.values() for value in group if value.isprintable()}
+    keys = {value[:255] for group in values.values() for value in group}
     entries = BlockedIdentifier.objects.filter(Q(kind="regex") | Q(value__in=keys), enabled=True).order_by()
-    refusals = {}
+    refusals = {
+        position: Refused("invalid_identifier", _("The identifier is empty."), field="identifier")
+        for position, group in values.items()
+        if "" in group  # nothing but quotes
+    }
     for entry in entries:
         for position, group in values.items():
             answer = answers[position]

@@ -68,13 +68,13 @@ def search(text: str) -> QuerySet[Profile]:
     beginning of either name. Profiles in every state are found, since staff look for deleted ones too.
     """
     text = text.strip()[:255]
-    if not text or "\0" in text:
+    if not text or text != normalising.storable(text):
         return Profile.objects.none()
-    found = set(having(normalising.forms(text)).values_list("profile_id", flat=True)[:MOST_FOUND])
+    found = set(having(normalising.forms(text)).order_by().values_list("profile_id", flat=True)[:MOST_FOUND])
     try:
         found.add(uuid.UUID(text))
     except ValueError:
-        found |= set(_named(text).values_list("pk", flat=True)[:MOST_FOUND])
+        found |= set(_named(text).order_by().values_list("pk", flat=True)[:MOST_FOUND])
     return Profile.objects.filter(pk__in=found)
 
 

@@ -11,6 +11,7 @@ from identities import contacts
 from identities.attaching import audited, refuse_over_limit, state
 from identities.holding import Changed, hold, settle
 from identities.models import BUILT_IN, Identity
+from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Move, Profile
 from profiles.refusing import Refused
@@ -43,7 +44,7 @@ def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Identity:
         current.save()
         _record(current, former, profile, reason=reason, by=by)
         if current.handle_id in BUILT_IN:
-            _show_contacts(current, former, profile)
+            _show_contacts(current, former, profile, by=by)
         audited("moved", current, by=by, old=old, new=state(current)).save()
         return current
 
@@ -87,11 +88,15 @@ def _record(row: Identity, former: Profile, profile: Profile, *, reason: str, by
     )
 
 
-def _show_contacts(row: Identity, former: Profile, profile: Profile) -> None:
-    if contacts.show_what_is_left(former):
-        former.updated_at = timezone.now()
-        former.save()
+def _show_contacts(row: Identity, former: Profile, profile: Profile, *, by: By) -> None:
+    column = row.handle_id
+    before = {one.pk: getattr(one, column) for one in (former, profile)}
+    contacts.show_what_is_left(former)
     if contacts.shown(profile, row.handle_id) is None:
         contacts.show(profile, row.handle_id, row)
-        profile.updated_at = timezone.now()
-        profile.save()
+    for one in (former, profile):
+        if getattr(one, column) != before[one.pk]:
+            one.updated_at = timezone.now()
+            one.save()
+            old, new = {column: before[one.pk]}, {column: getattr(one, column)}
+            auditing.write([auditing.entry("updated", one, by=by, profile=one, old=old, new=new)])

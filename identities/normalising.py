@@ -23,8 +23,11 @@ INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
-# A number that a person may have typed, before the phone library is asked to read it.
-LOOKS_LIKE_A_PHONE = re.compile(r"[+(]?[\d(][\d\s().\-/]{3,40}")
+# Text that PostgreSQL cannot keep and psycopg cannot send.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+# A number that a person may have typed, before the phone library is asked to read it; it would read far more.
+LOOKS_LIKE_A_PHONE = re.compile(r"[+(]?[\d(][\d\s().\-\u2010-\u2015\u2212/]{3,40}")
 
 
 def exact(text: str) -> str:
@@ -63,13 +66,24 @@ def phone(text: str) -> str:
 
     An extension is refused: E.164 has no room for it, and two desks behind one number are not one person.
     """
+    if not looks_like_a_phone(text):
+        raise ValidationError(_("This is not a phone number."), code="invalid_identifier")
     try:
         number = phonenumbers.parse(text, settings.PHONE_REGION)
     except phonenumbers.NumberParseException as error:
         raise ValidationError(_("This is not a phone number."), code="invalid_identifier") from error
     if number.extension or not phonenumbers.is_possible_number(number):
         raise ValidationError(_("This is not a phone number."), code="invalid_identifier")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # "000123456" reads as +61 00123456, and that as +61 0123456: no number keeps a trunk prefix behind its country.
+    if number.italian_leading_zero and phonenumbers.parse(e164) != number:
+        raise ValidationError(_("This is not a phone number."), code="invalid_identifier")
+    return e164
+
+
+def looks_like_a_phone(text: str) -> bool:
+    """Whether it is worth asking the phone library, for a write and a look-up alike: what one takes, both take."""
+    return LOOKS_LIKE_A_PHONE.fullmatch(unicodedata.normalize("NFKC", text.strip()[:64])) is not None
 
 
 def split_phone(e164: str) -> tuple[int, str]:
@@ -85,6 +99,11 @@ NORMALISERS: dict[str, Callable[[str], str]] = {
     "email": email,
     "phone": phone,
 }
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for each NUL and each half of a surrogate pair: for saying what was refused."""
+    return UNSTORABLE.sub("\ufffd", text)
 
 
 def refuse_invisible(text: str) -> None:
@@ -126,7 +145,7 @@ def forms(text: str) -> dict[str, str | None]:
         "fold": True,
         "digits": True,
         "email": "@" in text,
-        "phone": LOOKS_LIKE_A_PHONE.fullmatch(unicodedata.normalize("NFKC", text.strip()[:64])) is not None,
+        "phone": looks_like_a_phone(text),
     }
     return {name: _form(name, text) if plausible[name] else None for name in NORMALISERS}
 

@@ -31,7 +31,7 @@ from identities.attaching import (
 )
 from identities.handles import Sent
 from identities.holding import Changed, Held, hold, settle
-from identities.models import BUILT_IN, EMAIL, Extension, Handle, Identity, RoutingLogEntry
+from identities.models import BUILT_IN, EMAIL, Extension, Handle, Identity, Pair, RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Profile
@@ -84,7 +84,10 @@ def route(
     def attempt() -> Routed:
         answers = [_no_contact(answer) for answer in handles.read(sent, writer=source)]
         wanted = contacts.read(contact, writer=source)
-        pairs = {answer.pair: answer for answer in reversed(answers) if isinstance(answer, Identity)}
+        pairs: dict[Pair, Identity] = {}
+        for answer in answers:
+            if isinstance(answer, Identity):
+                pairs.setdefault(answer.pair, answer)
         handles.admit(pairs.values())
         held = hold([*pairs, *(row.pair for row in wanted.values() if row)])
         known = [held.identities[pair] for pair in pairs if held.owner(pair)]
@@ -176,7 +179,8 @@ def change(
         handles.refuse_built_in(row.handle_id)
         _refuse_writer(row.handle, source)
         wanted = row
-        if identifier is not None:
+        if identifier not in (None, row.identifier):
+            # The one that it has is no new write, though the catalogue would no longer admit it.
             wanted = handles.read_one(Sent(row.handle_id, identifier), writer=source)
         held = hold({row.pair, wanted.pair}, profile_ids=[row.profile_id])
         row = _still(row, held)
@@ -241,6 +245,9 @@ def update(
         old = {name: getattr(profile, name) for name in (*fields, *contact)}
         for name, value in fields.items():
             setattr(profile, name, value)
+        if fields.get("attributes"):
+            # Partial there too: whoever sends only `comms` does not mean to empty `appearance`.
+            profile.attributes = {**old["attributes"], **fields["attributes"]}
         for handle, identity in wanted.items():
             set_contact(profile, handle, identity, held=held, by=by, source=source)
         _save_changes(profile, old, by=by)

@@ -9,11 +9,13 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from identities.handles import mask
-from identities.models import Handle, Pair, RoutingLogEntry
+from identities.models import Handle, Pair, RoutingLogEntry, fold_handle
+from identities.normalising import storable
 
 MOST_PAYLOAD_BYTES = 16_384
 
@@ -31,8 +33,8 @@ def note(entry: RoutingLogEntry, *, pairs: Iterable[Pair]) -> int:
         entry.outcome,
         entry.kind,
         entry.code,
-        entry.handle,
-        entry.identifier,
+        storable(entry.handle),
+        storable(entry.identifier),
         entry.requested_profile_id,
         entry.routed_profile_id,
         entry.candidates,
@@ -62,24 +64,30 @@ def note(entry: RoutingLogEntry, *, pairs: Iterable[Pair]) -> int:
 
 
 def _fingerprint(entry: RoutingLogEntry, pairs: list[Pair]) -> str:
-    profiles = {str(pk) for pk in (*entry.candidates, entry.requested_profile_id, entry.routed_profile_id) if pk}
-    same = [entry.outcome, entry.code, entry.kind, pairs, sorted(profiles), entry.source_id]
-    return hashlib.sha256(json.dumps(same).encode()).hexdigest()
+    # Each profile in its part: a write that went to the other one is another event.
+    profiles = [entry.requested_profile_id, entry.routed_profile_id, sorted(entry.candidates)]
+    same = [entry.outcome, entry.code, entry.kind, pairs, profiles, entry.source_id]
+    return hashlib.sha256(json.dumps(same, cls=DjangoJSONEncoder).encode()).hexdigest()
 
 
 def _mask(entry: RoutingLogEntry, pairs: list[Pair]) -> None:
-    """Mask sensitive identifiers wherever the entry says them. The fingerprint still tells two of them apart."""
+    """Mask sensitive identifiers wherever the entry says them. The fingerprint still tells two of them apart.
+
+    A misspelled handle is refused, yet its identifier is what the right one protects: the fold decides.
+    """
     named = {pair.handle for pair in pairs} | {entry.handle}
     sent = entry.payload.get("identities", [])
     named |= {one["handle"] for one in sent}
-    sensitive = set(Handle.objects.filter(pk__in=named, sensitive=True).values_list("pk", flat=True))
-    if entry.handle in sensitive:
+    known = Handle.objects.filter(fold__in={fold_handle(storable(name)) for name in named})
+    sensitive = set(known.filter(Q(sensitive=True) | Q(renamed_to__sensitive=True)).values_list("fold", flat=True))
+    if fold_handle(entry.handle) in sensitive:
         entry.identifier = mask(entry.identifier)
     if sensitive and sent:
         entry.payload = {
             **entry.payload,
             "identities": [
-                {**one, "identifier": mask(one["identifier"])} if one["handle"] in sensitive else one for one in sent
+                {**one, "identifier": mask(one["identifier"])} if fold_handle(one["handle"]) in sensitive else one
+                for one in sent
             ],
         }
 
@@ -87,5 +95,15 @@ def _mask(entry: RoutingLogEntry, pairs: list[Pair]) -> None:
 def _capped(payload: Mapping[str, Any]) -> dict[str, Any]:
     text = json.dumps(payload, cls=DjangoJSONEncoder)
     if len(text) <= MOST_PAYLOAD_BYTES:
-        return dict(json.loads(text))
+        return dict(_storable(json.loads(text)))
     return {"truncated": True, "bytes": len(text), "beginning": text[: MOST_PAYLOAD_BYTES // 2]}
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    if isinstance(value, dict):
+        return {storable(key): _storable(one) for key, one in value.items()}
+    return value

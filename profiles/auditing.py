@@ -40,7 +40,7 @@ def entry(
     return Audit(
         by=by.user,
         event=event,
-        auditable_type=row._meta.verbose_name_raw.replace(" ", "_"),
+        auditable_type=row._meta.verbose_name_raw.lower().replace(" ", "_"),
         auditable_key=str(row.pk),
         profile=profile,
         old_values=dict(old or {}),
