@@ -6,8 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
+from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
+from identities.models import Extension
 from omneo_identity import database
+from profiles.auditing import By
+from profiles.models import Profile
+from tests.cast import everything_of, route
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +26,84 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
         return
     with database.throwaway():
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Keep a copy of what the migrations put into the database, for `restore`."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA pristine")
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f'CREATE TABLE pristine."{table}" AS TABLE "{table}"')
+
+
+@pytest.fixture(scope="session", autouse=True)
+def restore() -> Iterator[None]:
+    """After a test that commits, leave the catalogue, the groups and all else as the migrations made it.
+
+    Django would empty every table, and the tests that come after would find no handle.
+    """
+
+    def put_back(self: TransactionTestCase) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pristine'")
+            tables = [f'"{name}"' for (name,) in cursor.fetchall()]
+            cursor.execute(f"TRUNCATE {', '.join(tables)}")
+            for table in tables:
+                cursor.execute(f"INSERT INTO {table} SELECT * FROM pristine.{table}")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TransactionTestCase, "_fixture_teardown", put_back)
+        yield
+
+
+@pytest.fixture
+def reader(db: None) -> User:
+    """A member of staff who may look at everything and change nothing."""
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.groups.add(Group.objects.get(name="Reader"))
+    return reader
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    """A member of staff who edits profiles and identities."""
+    operator = User.objects.create_user("operator", is_staff=True)
+    operator.groups.add(Group.objects.get(name="Editor"))
+    return operator
+
+
+@pytest.fixture
+def by(operator: User) -> By:
+    return By(operator)
+
+
+@pytest.fixture
+def ada(db: None) -> Profile:
+    return Profile.objects.create(first_name="Ada", last_name="Lovelace")
+
+
+@pytest.fixture
+def ada_again(db: None) -> Profile:
+    """The same person as Ada, known a second time."""
+    return Profile.objects.create(first_name="Augusta Ada", last_name="King")
+
+
+@pytest.fixture
+def bo(by: By) -> Iterator[Profile]:
+    """Somebody else, with a loyalty card, an e-mail address and a number; nothing a test does may change Bo."""
+    contact = {"email": "bo@example.com", "mobile_phone": "+61404999999"}
+    bo = route("loyalty-card:bo", by=by, contact=contact, first_name="Bo", last_name="Diddley").profile
+    before = everything_of(bo)
+    yield bo
+    assert everything_of(bo) == before
+
+
+@pytest.fixture
+def shopify(db: None) -> Extension:
+    return Extension.objects.get(slug="shopify")
+
+
+@pytest.fixture
+def klaviyo(db: None) -> Extension:
+    return Extension.objects.get(slug="klaviyo")

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 def issued(capsys, *arguments: str) -> str:
     call_command("issue_token", *arguments)
-    return capsys.readouterr().out
+    return str(capsys.readouterr().out)
 
 
 def test_a_token_stands_alone_on_standard_output_and_works(capsys, client):
