@@ -104,12 +104,22 @@ def _identity(sent: Sent, *, known: Mapping[str, Handle], writer: Extension | No
             handle=handle, identifier=sent.identifier, is_active=sent.is_active, is_primary=sent.is_primary
         )
         identity.writer = writer
-        identity.clean()
     except Refused as refusal:
         return refusal
+    try:
+        identity.clean()
     except ValidationError as error:
-        return Refused.because(error, field="handle")
+        return identity if _is_held(identity) else Refused.because(error, field="handle")
     return identity
+
+
+def _is_held(identity: Identity) -> bool:
+    """Whether a live profile has this pair, which its handle would no longer admit."""
+    try:
+        identity.clean_known()
+    except ValidationError:
+        return False
+    return Identity.objects.live().filter(handle=identity.handle_id, identifier=identity.identifier).exists()
 
 
 def _handle(name: str, *, known: Mapping[str, Handle]) -> Handle:

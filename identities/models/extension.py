@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+# What the API says of a source that is no extension.
+STAFF = "staff"
 
 
 class Extension(models.Model):
@@ -40,3 +44,9 @@ class Extension(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    def clean(self) -> None:
+        if self.slug == STAFF:
+            raise ValidationError(
+                {"slug": ValidationError(_("This word means that no extension wrote."), code="invalid")}
+            )

@@ -39,13 +39,14 @@ def fold_handle(name: str) -> str:
 
 
 @functools.lru_cache(maxsize=1_000)
-def compile_pattern(pattern: str) -> re2._Regexp:
+def compile_pattern(pattern: str, *, any_case: bool = False) -> re2._Regexp:
     """Compile a regular expression that staff wrote.
 
     RE2 runs in linear time: a pattern typed in the admin cannot hang a till. Raises ValidationError.
     """
     options = re2.Options()
     options.log_errors = False
+    options.case_sensitive = not any_case
     try:
         return re2.compile(pattern, options=options)
     except re2.error as error:
@@ -181,7 +182,7 @@ class Handle(models.Model):
             and self.status == self.Status.AGREED
             and self.reserved_for_id is None
             and self.renamed_to_id is None
-            and not (self.single_valued or self.max_per_profile or self.immutable or self.pattern)
+            and not (self.single_valued or self.max_per_profile or self.immutable or self.pattern or self.sensitive)
         )
         if not as_shipped:
             message = _("Contact points are built in: only label, description, example and priority can change.")
@@ -260,9 +261,11 @@ class BlockedIdentifier(models.Model):
     def clean(self) -> None:
         if self.kind == self.Kind.EXACT:
             self.value = bare(self.value)
+            if not 0 < len(self.value) <= 255:
+                raise ValidationError({"value": ValidationError(_("This cannot be an identifier."), code="invalid")})
             return
         try:
-            compile_pattern(self.value)
+            compile_pattern(self.value, any_case=True)
         except ValidationError as error:
             raise ValidationError({"value": error}) from error
 
@@ -272,7 +275,7 @@ class BlockedIdentifier(models.Model):
             return False
         if self.kind == self.Kind.EXACT:
             return self.value == value
-        return compile_pattern(f"(?i:{self.value})").fullmatch(value) is not None
+        return compile_pattern(self.value, any_case=True).fullmatch(value) is not None
 
 
 def bare(text: str) -> str:

@@ -148,13 +148,26 @@ class Identity(models.Model):
 
         Raises ValidationError with the codes of API.md 1: reserved_handle, retired_handle, invalid_identifier.
         """
-        if self.writer is UNSET:
-            raise ValidationError(_("It is not known who writes this identity."), code="writer_required")
-        self.handle.refuse_writer(self.writer)
+        self.clean_known()
         if self._state.adding and self.handle.status == Handle.Status.RETIRED:
             raise ValidationError(
                 _("The handle %(handle)s is retired."), code="retired_handle", params={"handle": self.handle_id}
             )
+        if self.handle.pattern and not compile_pattern(self.handle.pattern).fullmatch(self.identifier):
+            message = _("The identifier does not have the form that %(handle)s asks for.")
+            raise ValidationError(
+                {"identifier": ValidationError(message, "invalid_identifier", {"handle": self.handle_id})}
+            )
+
+    def clean_known(self) -> None:
+        """The part of `clean()` that holds for a pair which somebody has already: the writer and the normal form.
+
+        A handle that was retired, or got a narrower pattern, takes no new pairs; those that it has still name their
+        profiles, and a customer who is known by one must not become a second profile.
+        """
+        if self.writer is UNSET:
+            raise ValidationError(_("It is not known who writes this identity."), code="writer_required")
+        self.handle.refuse_writer(self.writer)
         try:
             sent = self.identifier.strip()
             self.identifier = normalising.normalise(self.handle.normaliser, sent)
@@ -162,11 +175,6 @@ class Identity(models.Model):
             raise ValidationError({"identifier": error}) from error
         if sent != self.identifier:
             self.original = sent
-        if self.handle.pattern and not compile_pattern(self.handle.pattern).fullmatch(self.identifier):
-            message = _("The identifier does not have the form that %(handle)s asks for.")
-            raise ValidationError(
-                {"identifier": ValidationError(message, "invalid_identifier", {"handle": self.handle_id})}
-            )
 
     @property
     def pair(self) -> Pair:

@@ -19,9 +19,11 @@ from uuid_utils.compat import uuid7
 def fold_name(text: str) -> str:
     """Fold a name for comparing: compatibility forms, case and runs of white space are all one.
 
+    Cut at 255 characters, since one character may fold to eighteen.
     Done here and stored, because what the database's own `lower` does follows the locale of its cluster.
     """
-    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())[:255]
 
 
 class ProfileQuerySet(models.QuerySet["Profile"]):
