@@ -6,11 +6,12 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg.errors
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.utils.translation import gettext as _
 
 from identities import handles, matching, routing_log
@@ -26,8 +27,17 @@ MOST_TRIES = 10
 RETRIED = (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
+# Profiles that own or owned the pairs of the write under way, over all its tries. Each try locks them all, so that a
+# pair which hops from one to another cannot escape for ever.
+_met: ContextVar[set[uuid.UUID]] = ContextVar("met")
+
+
 class Changed(Exception):
     """What was matched before the lock is no longer so after it."""
+
+
+class Busy(OperationalError):
+    """Every try met another writer. Nothing was written, and the same write may well succeed later."""
 
 
 class Taken(Refused):
@@ -73,13 +83,16 @@ def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = ()) -> Hel
     """
     wanted = sorted(set(pairs))
     before = matching.owned(wanted)
-    profiles = Profile.objects.lock({row.profile_id for row in before.values()} | set(profile_ids))
+    met = _met.get()
+    met.update(row.profile_id for row in before.values())
+    profiles = Profile.objects.lock(met | set(profile_ids))
     if not before:
         return Held(profiles, before)
     after = matching.owned(wanted)
     if {pair: (row.pk, row.profile_id) for pair, row in after.items()} != {
         pair: (row.pk, row.profile_id) for pair, row in before.items()
     }:
+        met.update(row.profile_id for row in after.values())
         raise Changed
     return Held(profiles, after)
 
@@ -88,18 +101,29 @@ def settle(attempt: Callable[[], T]) -> T:
     """Run one write in a transaction of its own, again and again until it meets no race.
 
     Each try is rolled back whole, so that a lost race leaves nothing behind: no empty profile, no handle. A
-    refusal rolls back too, but the log entry that it carries is committed before it is raised.
+    refusal rolls back too, but the log entry that it carries is committed before it is raised. Raises Busy when
+    every try was lost.
     """
+    forget = _met.set(set())
+    try:
+        return _settle(attempt)
+    finally:
+        _met.reset(forget)
+
+
+def _settle(attempt: Callable[[], T]) -> T:
     for tries in range(MOST_TRIES):
         try:
             with transaction.atomic():
                 return attempt()
-        except (Changed, handles.SpellingRace):
+        except (Changed, handles.SpellingRace) as error:
             if tries == MOST_TRIES - 1:
-                raise
+                raise Busy from error
         except DatabaseError as error:
-            if tries == MOST_TRIES - 1 or not isinstance(error.__cause__, RETRIED):
+            if not isinstance(error.__cause__, RETRIED):
                 raise
+            if tries == MOST_TRIES - 1:
+                raise Busy from error
         except Taken as refusal:
             with transaction.atomic():
                 refusal.details["log_entry_id"] = routing_log.note(refusal.entry, pairs=[refusal.pair])

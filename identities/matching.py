@@ -8,7 +8,7 @@ from collections.abc import Collection
 from django.db.models import Q, QuerySet
 
 from identities import normalising
-from identities.models import BUILT_IN, Handle, Identity, Pair
+from identities.models import BUILT_IN, Handle, Identity, IdentityQuerySet, Pair
 from profiles.models import Profile, fold_name
 
 # A search box is for finding one person; what matches more rows than this is not yet a question.
@@ -37,8 +37,8 @@ def current_name(handle: str) -> str:
     return renamed or handle
 
 
-def having(identifiers: dict[str, str | None], *, handle: str | None = None) -> QuerySet[Identity]:
-    """Live identities stored under one of these normal forms, each under its own handle's normaliser only.
+def having(identifiers: dict[str, str | None], *, handle: str | None = None) -> IdentityQuerySet:
+    """Identities stored under one of these normal forms, each under its own handle's normaliser only.
 
     In: the forms that `normalising.forms` gives. "abc-123" must not find the till customer 123 just because some
     other handle keeps digits alone.
@@ -49,16 +49,16 @@ def having(identifiers: dict[str, str | None], *, handle: str | None = None) -> 
             matches |= Q(identifier=form, handle__normaliser=normaliser)
     if not matches:
         return Identity.objects.none()
-    found = Identity.objects.live().filter(matches)
+    found = Identity.objects.filter(matches)
     return found if handle is None else found.filter(handle=current_name(handle))
 
 
-def holding_contact(handle: str, text: str) -> QuerySet[Identity]:
-    """The live identity, one at most, by which a profile holds this e-mail address or phone number."""
+def holding_contact(handle: str, text: str) -> IdentityQuerySet:
+    """The identity, one at most, by which a profile holds this e-mail address or phone number."""
     form = normalising.forms(text)[BUILT_IN[handle]]
     if form is None:
         return Identity.objects.none()
-    return Identity.objects.live().filter(handle=handle, identifier=form)
+    return Identity.objects.filter(handle=handle, identifier=form)
 
 
 def search(text: str) -> QuerySet[Profile]:

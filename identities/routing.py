@@ -161,6 +161,7 @@ def add(profile_id: uuid.UUID, sent: Sent, *, by: By, source: Extension | None) 
 def change(
     identity_id: int,
     *,
+    of: uuid.UUID | None = None,
     identifier: str | None = None,
     is_active: bool | None = None,
     is_primary: bool | None = None,
@@ -169,6 +170,7 @@ def change(
 ) -> Identity:
     """Change an identity in place; it keeps its id. What is None stays.
 
+    `of` is the profile that the caller believes to have it: Identity.DoesNotExist when it is another's by now.
     Raises Identity.DoesNotExist, and Refused: `identity_exists` when the profile has the new pair in another row,
     `identity_taken` when another profile has it (logged), `immutable_handle`, `builtin_handle`, `profile_deleted`,
     and whatever `Identity.clean()` refuses.
@@ -183,7 +185,7 @@ def change(
             # The one that it has is no new write, though the catalogue would no longer admit it.
             wanted = handles.read_one(Sent(row.handle_id, identifier), writer=source)
         held = hold({row.pair, wanted.pair}, profile_ids=[row.profile_id])
-        row = _still(row, held)
+        row = _still(row, held, of)
         old = state(row)
         if wanted.pair != row.pair:
             _rewrite(row, wanted, held=held, by=by, source=source)
@@ -203,8 +205,8 @@ def change(
     return settle(attempt)
 
 
-def remove(identity_id: int, *, by: By, source: Extension | None) -> None:
-    """Delete an identity. A shown contact point is emptied with it, and none is promoted.
+def remove(identity_id: int, *, of: uuid.UUID | None = None, by: By, source: Extension | None) -> None:
+    """Delete an identity. A shown contact point is emptied with it, and none is promoted. `of` as in `change`.
 
     Raises Identity.DoesNotExist, and Refused `reserved_handle` or `profile_deleted`.
     """
@@ -212,7 +214,7 @@ def remove(identity_id: int, *, by: By, source: Extension | None) -> None:
     def attempt() -> None:
         row = Identity.objects.select_related("handle").get(pk=identity_id)
         _refuse_writer(row.handle, source)
-        row = _still(row, hold([row.pair], profile_ids=[row.profile_id]))
+        row = _still(row, hold([row.pair], profile_ids=[row.profile_id]), of)
         profile = row.profile
         if row.handle_id in BUILT_IN and contacts.shown(profile, row.handle_id) == row:
             contacts.show(profile, row.handle_id, None)
@@ -317,6 +319,8 @@ def _fill(profile: Profile, fields: Mapping[str, Any]) -> list[str]:
     The parts of a birth date go together: half of one person's and half of another's is nobody's.
     """
     birth = {name: fields[name] for name in BIRTH if fields.get(name)}
+    _clean(Profile(**birth))
+    before = {name: getattr(profile, name) for name in BIRTH}
     other_birth = any(getattr(profile, name) not in (None, value) for name, value in birth.items())
     not_taken = []
     for name, value in fields.items():
@@ -327,6 +331,14 @@ def _fill(profile: Profile, fields: Mapping[str, Any]) -> list[str]:
             not_taken.append(name)
         else:
             setattr(profile, name, value)
+    try:
+        profile.clean()
+    except ValidationError:
+        # Known parts and sent ones make no date together. The rest of the write stands.
+        for name in birth:
+            if before[name] is None:
+                setattr(profile, name, None)
+                not_taken.append(name)
     return not_taken
 
 
@@ -359,11 +371,10 @@ def _set_aside(
     source: Extension | None,
 ) -> None:
     """Report and log the pairs that could not come along; the write itself stands."""
-    refused = sorted(
-        ((one, answer) for one, answer in zip(sent, answers, strict=True) if isinstance(answer, Refused)),
-        key=lambda both: (both[0].handle, both[0].identifier),
-    )
-    for one, refusal in refused:
+    refused = {
+        one.pair: (one, answer) for one, answer in zip(sent, answers, strict=True) if isinstance(answer, Refused)
+    }
+    for _pair, (one, refusal) in sorted(refused.items(), key=lambda item: item[0]):
         entry = RoutingLogEntry(
             outcome=RoutingLogEntry.Outcome.REFUSED,
             kind="profile",
@@ -394,11 +405,13 @@ def _refuse_writer(handle: Handle, writer: Extension | None) -> None:
         raise Refused.because(error, field="handle") from error
 
 
-def _still(row: Identity, held: Held) -> Identity:
+def _still(row: Identity, held: Held, of: uuid.UUID | None) -> Identity:
     """The row as it is under the lock, on a profile that may be written. Raises Changed, or Refused."""
     current = held.identities.get(row.pair)
     if current is None or current.pk != row.pk:
         raise Changed
+    if of is not None and current.profile_id != of:
+        raise Identity.DoesNotExist
     current.handle, current.profile = row.handle, held.live(current.profile_id)
     return current
 
