@@ -53,6 +53,14 @@ def fragments(texts: list[str]) -> list[orjson.Fragment]:
     return [orjson.Fragment(text) for text in texts]
 
 
+def document(identity_id: int) -> str:
+    """An identity as JSON text; 404 when somebody has deleted it meanwhile."""
+    texts = lookup.identities([identity_id])
+    if not texts:
+        raise Http404
+    return texts[0]
+
+
 def profile_key(text: str) -> uuid.UUID:
     """The profile id in a path. What is not a UUID is no profile's id, hence 404."""
     try:
@@ -77,7 +85,7 @@ class IdentityViewSet(ApiViewSet):
         "search_profile_by_query": READ,
         "resolve": READ,
         "batch": ADD,
-        "move": "update-identities",
+        "move": CHANGE,
     }
     conflicts = frozenset({"move"})
 
@@ -148,7 +156,7 @@ class IdentityViewSet(ApiViewSet):
         body.is_valid(raise_exception=True)
         to, reason = body.validated_data["profile_id"], body.validated_data["reason"]
         moved = moving.move(identity_id, to=to, reason=reason, by=by(request))
-        return one(lookup.identities([moved.pk])[0])
+        return one(document(moved.pk))
 
     def required(self, name: str) -> str:
         text = self.request.query_params.get(name, "")
@@ -172,8 +180,10 @@ class IdentityViewSet(ApiViewSet):
             return {"result": "error", "code": refusal.code, "message": str(refusal.message), **refusal.details}
         except Profile.DoesNotExist:
             return {"result": "error", "code": "not_found", "message": _("There is no such profile.")}
-        document = orjson.Fragment(lookup.identities([added.identity.pk])[0])
-        return {"result": "created" if added.created else "exists", "identity": document}
+        rows = fragments(lookup.identities([added.identity.pk]))
+        if not rows:
+            return {"result": "error", "code": "not_found", "message": _("Somebody has deleted this identity.")}
+        return {"result": "created" if added.created else "exists", "identity": rows[0]}
 
 
 def _sentences(errors: Any) -> list[str]:
@@ -214,11 +224,11 @@ class ProfileIdentityViewSet(ApiViewSet):
         body = NewIdentitySerializer(data=request.data)
         body.is_valid(raise_exception=True)
         added = routing.add(profile_key(profile_id), body.validated_data, by=by(request), source=source(request))
-        return one(lookup.identities([added.identity.pk])[0], 201 if added.created else 200)
+        return one(document(added.identity.pk), 201 if added.created else 200)
 
     @extend_schema(responses=data_of(IdentitySerializer), summary="Read a profile's identity by handle")
     def retrieve(self, request: Request, profile_id: str, handle: str) -> Response:
-        return one(lookup.identities([self.by_handle(profile_id, handle)])[0])
+        return one(document(self.by_handle(profile_id, handle)))
 
     @extend_schema(
         request=IdentityChangeSerializer,
@@ -227,15 +237,15 @@ class ProfileIdentityViewSet(ApiViewSet):
     )
     def update(self, request: Request, profile_id: str, handle: str) -> Response:
         refuse_built_in(handle)
-        return self.change(self.by_handle(profile_id, handle))
+        return self.change(profile_id, self.by_handle(profile_id, handle))
 
     @extend_schema(responses={204: None}, summary="Delete a profile's identity by handle")
     def destroy(self, request: Request, profile_id: str, handle: str) -> Response:
-        return self.remove(self.by_handle(profile_id, handle))
+        return self.remove(profile_id, self.by_handle(profile_id, handle))
 
     @extend_schema(responses=data_of(IdentitySerializer), summary="Read a profile's identity by id")
     def retrieve_by_id(self, request: Request, profile_id: str, identity_id: int) -> Response:
-        return one(lookup.identities([self.by_id(profile_id, identity_id)])[0])
+        return one(document(self.by_id(profile_id, identity_id)))
 
     @extend_schema(
         request=IdentityChangeSerializer,
@@ -243,11 +253,11 @@ class ProfileIdentityViewSet(ApiViewSet):
         summary="Change a profile's identity by id",
     )
     def update_by_id(self, request: Request, profile_id: str, identity_id: int) -> Response:
-        return self.change(self.by_id(profile_id, identity_id))
+        return self.change(profile_id, self.by_id(profile_id, identity_id))
 
     @extend_schema(responses={204: None}, summary="Delete a profile's identity by id")
     def destroy_by_id(self, request: Request, profile_id: str, identity_id: int) -> Response:
-        return self.remove(self.by_id(profile_id, identity_id))
+        return self.remove(profile_id, self.by_id(profile_id, identity_id))
 
     def profile(self, profile_id: str) -> Profile:
         return Profile.objects.surviving(profile_key(profile_id))
@@ -262,14 +272,20 @@ class ProfileIdentityViewSet(ApiViewSet):
     def by_id(self, profile_id: str, identity_id: int) -> int:
         return self.profile(profile_id).identities.get(pk=identity_id).pk
 
-    def change(self, identity_id: int) -> Response:
+    def change(self, profile_id: str, identity_id: int) -> Response:
         body = IdentityChangeSerializer(data=self.request.data)
         body.is_valid(raise_exception=True)
-        row = routing.change(identity_id, **body.validated_data, by=by(self.request), source=source(self.request))
-        return one(lookup.identities([row.pk])[0])
+        row = routing.change(
+            identity_id,
+            of=self.profile(profile_id).pk,
+            **body.validated_data,
+            by=by(self.request),
+            source=source(self.request),
+        )
+        return one(document(row.pk))
 
-    def remove(self, identity_id: int) -> Response:
-        routing.remove(identity_id, by=by(self.request), source=source(self.request))
+    def remove(self, profile_id: str, identity_id: int) -> Response:
+        routing.remove(identity_id, of=self.profile(profile_id).pk, by=by(self.request), source=source(self.request))
         return Response(status=204)
 
 
@@ -354,7 +370,9 @@ class ApiTokenViewSet(ApiViewSet):
             raise PermissionDenied(
                 _("This token cannot grant the scope %(scope)s, which it lacks.") % {"scope": more[0]}
             )
-        # Never for longer than the caller's own token lasts, nor with less of a limit.
+        if caller.rate_limit:
+            raise PermissionDenied(_("A token with a rate limit cannot make others: each would have its own."))
+        # Never for longer than the caller's own token lasts.
         token, plain = issuing.issue(
             user=caller.user,
             name=name,
@@ -362,7 +380,6 @@ class ApiTokenViewSet(ApiViewSet):
             extension=caller.extension,
             by=by(request),
             expires_at=caller.expires_at,
-            rate_limit=caller.rate_limit,
         )
         return Response({"accessToken": plain, "token": TokenSerializer(token).data}, 201)
 
@@ -391,5 +408,7 @@ class ApiTokenViewSet(ApiViewSet):
         return Response()
 
     def own(self) -> ApiTokenQuerySet:
+        """The account's tokens that may do no more than the caller's: a till's token must not end the office's."""
         caller = token_of(self.request)
-        return ApiToken.objects.filter(user=caller.user, extension=caller.extension)
+        mine = ApiToken.objects.filter(user=caller.user, extension=caller.extension)
+        return mine.exclude(scopes__overlap=sorted(set(SCOPES).difference(caller.scopes)))

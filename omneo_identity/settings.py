@@ -239,7 +239,11 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Without the handlers that Django gives them: one line per record.
-    "loggers": {name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
+    "loggers": {
+        **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
+        # Its lines for 4xx repeat the access log, but with the whole path, and an identifier may stand in that.
+        "django.request": {"level": "ERROR"},
+    },
 }
 
 REST_FRAMEWORK = {

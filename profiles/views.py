@@ -4,14 +4,16 @@ import uuid
 from typing import Any
 
 from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from identities import lookup, matching, releasing, routing
 from identities.views import fragments, profile_key
-from omneo_identity.api.auth import by, source
+from omneo_identity.api.auth import by, source, token_of
 from omneo_identity.api.schema import data_of
 from omneo_identity.api.views import ApiViewSet, one
 from profiles.filters import AuditFilterSet, ProfileFilterSet
@@ -31,6 +33,7 @@ from profiles.serializers import (
 )
 
 READ = "read-profiles"
+DELETE = "delete-profiles"
 
 
 class ProfileViewSet(ApiViewSet):
@@ -47,7 +50,7 @@ class ProfileViewSet(ApiViewSet):
         "create": "create-profiles",
         "retrieve": READ,
         "update": "update-profiles",
-        "destroy": "delete-profiles",
+        "destroy": DELETE,
         "update_type": "update-profiles",
         "search_id": (READ, "read-identities"),
         "availability": READ,
@@ -120,6 +123,8 @@ class ProfileViewSet(ApiViewSet):
         body = ProfileTypeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         pk = profile_key(profile_id)
+        if body.validated_data["profile_type"] == Profile.Type.DELETED and DELETE not in token_of(request).scopes:
+            raise PermissionDenied(_("The token lacks the scope %(scope)s.") % {"scope": DELETE})
         retyped = releasing.change_type(pk, body.validated_data["profile_type"], by=by(request))
         gone = [
             {"handle": move.handle, "identifier": move.identifier, "profile_id": move.to_profile_id}
@@ -150,7 +155,7 @@ class ProfileViewSet(ApiViewSet):
         return one({name: self._availability(name, text) for name, text in asked.items()})
 
     def _availability(self, handle: str, text: str) -> dict[str, Any]:
-        holder = matching.holding_contact(handle, text).select_related("profile").first()
+        holder = matching.holding_contact(handle, text).live().select_related("profile").first()
         if holder is None:
             return {"available": True, "profile": None}
         return {"available": False, "profile": {"id": holder.profile_id, "full_name": holder.profile.full_name}}

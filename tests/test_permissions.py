@@ -105,7 +105,7 @@ API: dict[tuple[str, str], tuple[str, ...]] = {
     ("identity-search_profile", "GET"): READ_IDENTITIES,
     ("identity-resolve", "POST"): READ_IDENTITIES,
     ("identity-batch", "POST"): ("create-identities", "update-profiles"),
-    ("identity-move", "POST"): ("update-identities",),
+    ("identity-move", "POST"): ("update-identities", "update-profiles"),
     ("profile-identity-list", "GET"): READ_IDENTITIES,
     ("profile-identity-list", "POST"): ("create-identities", "update-profiles"),
     ("profile-identity-retrieve", "GET"): READ_IDENTITIES,

@@ -51,9 +51,12 @@ class IdentityAdmin(OperationAdmin):
             return queryset.none(), False
         if text:
             forms = {form for form in normalising.forms(text).values() if form}
-            matches = Q(identifier__in=forms) | Q(identifier__startswith=text)
-            found = Identity.objects.filter(matches).order_by().values_list("pk", flat=True)[:MOST_FOUND]
-            queryset = queryset.filter(pk__in=list(found))
+            # A sensitive identifier is found whole or not at all: its parts could else be guessed one by one.
+            begun = Q(identifier__startswith=text, handle__sensitive=False)
+            found = set()
+            for matches in (Q(identifier__in=forms), begun):
+                found |= set(queryset.filter(matches).order_by().values_list("pk", flat=True)[:MOST_FOUND])
+            queryset = queryset.filter(pk__in=found)
         return queryset, False
 
     @admin.display(description=gettext_lazy("handle"))

@@ -196,6 +196,14 @@ def refuse_unknown(query: QueryDict, filters: Collection[str]) -> None:
             raise ValidationError({name: [_("%(name)s is given more than once.") % {"name": name}]})
 
 
+def refuse_list_words(request: Request, view: APIView) -> None:
+    """Refuse filters and sorts where there is nothing to filter or sort. A page may be asked for: all is on it."""
+    included(request, view)
+    for name in request.query_params:
+        if OURS.fullmatch(name) and not name.startswith(("include", "page")):
+            raise ValidationError({name: [_unknown(name, ())]})
+
+
 def ordering(request: Request, view: APIView) -> list[str]:
     """The columns to sort by. The key comes last and in the same direction, so that pages never overlap."""
     fields: SortFields = getattr(view, "sort_fields", {})

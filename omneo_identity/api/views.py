@@ -73,6 +73,11 @@ class ApiViewSet(Wire, GenericViewSet[Any]):
     # The actions that may answer 409.
     conflicts: frozenset[str] = frozenset()
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.action != "list" or not self.filter_backends:
+            filters.refuse_list_words(request, self)
+
     def included(self) -> frozenset[str]:
         """What `include=` asks for, of the view's `includes`."""
         return filters.included(self.request, self)

@@ -312,8 +312,8 @@ def test_a_move_holds_the_limit_of_the_handle(api, ada, bo, unchanged) -> None:
         refused(move(api, card(api, ada), bo), "too_many_identities", "handle")
 
 
-def test_only_update_identities_may_move(api, caller, ada, bo, unchanged) -> None:
-    editor = caller("update-profiles", "create-identities", "delete-identities")
+def test_only_who_may_change_identities_may_move_them(api, caller, ada, bo, unchanged) -> None:
+    editor = caller("create-profiles", "create-identities", "delete-identities")
 
     with unchanged():
         assert move(editor, card(api, ada), bo).status_code == 403

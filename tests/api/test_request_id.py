@@ -46,6 +46,7 @@ def test_the_callers_id_is_returned_and_in_every_line(client: Client, caplog: py
 
 
 def test_what_django_logs_after_the_answer_has_the_id(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "django.request")
     client.get("/api/nothing", headers={"X-Request-ID": "lost"})
 
     assert "django.request" in {record.name for record in caplog.records}

@@ -307,7 +307,7 @@ def test_a_deleted_profiles_contacts_are_free(ada: Profile, ada_again: Profile, 
     email = ada.identities.get()
     releasing.delete(ada.pk, by=by)
 
-    assert not matching.holding_contact("email", "ada@example.com").exists()
+    assert not matching.holding_contact("email", "ada@example.com").live().exists()
     ada_again = update(ada_again, by=by, email="ADA@example.com")
 
     assert ada_again.email == "ADA@example.com"

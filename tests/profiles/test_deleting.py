@@ -29,7 +29,8 @@ def test_a_deleted_profile_answers_by_its_id_and_matches_nothing(ada: Profile, b
     assert lookup.search_id("email", "ada@example.com") is None
     assert lookup.resolve([("loyalty-card", "1804974"), ("email", "ada@example.com")]) == [None, None]
     assert lookup.search_profile(["1804974"]) == []
-    assert not matching.holding_contact("email", "ada@example.com").exists()
+    assert not matching.holding_contact("email", "ada@example.com").live().exists()
+    assert matching.search("ada@example.com").get() == ada  # staff look for deleted ones too
     assert list(Profile.objects.live()) == [bo]
     audit = Audit.objects.get(event="deleted")
     assert (audit.by, audit.profile, audit.new_values) == (by.user, ada, {"profile_type": "deleted"})
