@@ -127,23 +127,35 @@ def meanwhile(other: Callable[[], Any]) -> Iterator[None]:
 
 
 @contextmanager
-def while_it_is_locked(other: Callable[[], Any]) -> Iterator[None]:
-    """Start something else when this thread has locked its profiles, which must then wait for this thread's end."""
+def while_it_is_locked(other: Callable[[], Any]) -> Iterator[Met]:
+    """Start something else when this thread has locked its profiles, and go on when that waits for the lock.
+
+    Its answer is in the list when the block has ended.
+    """
     here, lock, pool = threading.get_ident(), ProfileQuerySet.lock, ThreadPoolExecutor(1)
     started: list[Future[Met]] = []
+    met = Met([], [])
 
     def called(self: ProfileQuerySet, ids: Any) -> Any:
         profiles = lock(self, ids)
         if threading.get_ident() == here and not started:
             started.append(pool.submit(at_once, other))
-            time.sleep(0.3)
-            assert not started[0].done(), "It has not waited for the lock."
+            while not somebody_waits():
+                assert not started[0].done(), "It has not waited for the lock."
+                time.sleep(0.01)
         return profiles
 
     with pool, pytest.MonkeyPatch.context() as patched:
         patched.setattr(ProfileQuerySet, "lock", called)
-        yield
-        started[0].result(PATIENCE)
+        yield met
+        met += started[0].result(PATIENCE)
+
+
+def somebody_waits() -> bool:
+    """Whether some connection waits for another's row."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
 
 
 @pytest.fixture
@@ -284,6 +296,20 @@ def test_a_delete_waits_for_the_writer_that_holds_the_profile(ada: Profile, bo: 
     assert (routed.outcome, routed.profile) == ("attached", ada)
     assert not Profile.objects.get(pk=ada.pk).is_live
     assert lookup.resolve([("loyalty-card", "1"), ("pos", "7")]) == [None, None]
+
+
+def test_a_writer_that_waits_for_a_delete_finds_the_profile_deleted(ada: Profile, bo: Profile, by: By) -> None:
+    card = add(ada, "loyalty-card:1", by=by)
+
+    with while_it_is_locked(lambda: add(ada, "pos:7", by=by)) as added:
+        releasing.delete(ada.pk, by=by)
+    releasing.change_type(ada.pk, "active", by=by)
+    with while_it_is_locked(lambda: route("loyalty-card:1", by=by)) as routed:
+        releasing.delete(ada.pk, by=by)
+
+    assert added.codes == {"profile_deleted": 1}
+    assert (routed[0].outcome, routed[0].identity, routed[0].profile == ada) == ("created", card, False)
+    assert_sound()
 
 
 @pytest.mark.parametrize("rounds", [8, pytest.param(300, marks=pytest.mark.slow)], ids=["short", "long"])
