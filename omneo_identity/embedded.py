@@ -40,6 +40,9 @@ PATIENCE = 60
 # The address of a unix socket holds 104 bytes on macOS (108 on Linux), of which the file name and a NUL take 15.
 LONGEST_SOCKET_FOLDER = 88
 
+# Of root only, who has a system user made; in a folder that nobody else can write to.
+MACHINE_LOCK = Path("/run/omneo-identity.lock")
+
 
 @contextlib.contextmanager
 def running(cluster: Path, *options: str) -> Iterator[str]:
@@ -196,6 +199,23 @@ def _server(cluster: Path) -> PostgresServer:
 
 def _cluster(cluster: Path) -> PostgresServer:
     """Make the cluster when there is none; the wheel also opens the way to it for root's stand-in, `pgserver`."""
+    with _first_of_the_machine():
+        return _made(cluster)
+
+
+@contextlib.contextmanager
+def _first_of_the_machine() -> Iterator[None]:
+    """One process at a time: two that find no system user `pgserver` both make it, and one gives its folder to a
+    user id that is no longer that user's."""
+    if os.geteuid() != 0:
+        yield
+        return
+    with open(os.open(MACHINE_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _made(cluster: Path) -> PostgresServer:
     if not (cluster / "PG_VERSION").exists():
         # Renamed when finished: one that was cut short would pass for a cluster for ever.
         unfinished = cluster.with_suffix(".new")
