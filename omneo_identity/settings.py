@@ -167,7 +167,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 INSTALLED_APPS = [
     "profiles.apps.ProfilesConfig",
     "identities.apps.IdentitiesConfig",
-    "django.contrib.admin",
+    "omneo_identity.apps.Admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -225,6 +225,7 @@ USE_TZ = True
 
 # Served from where the packages keep them, so that there is no step to forget.
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "omneo_identity" / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 

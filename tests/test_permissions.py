@@ -51,6 +51,7 @@ READ_ONLY = {"add": NEVER, "change_post": NEVER, "delete": NEVER}
 ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "GET"): OPEN,
     ("admin:index", "GET"): STAFF,
+    ("admin:search", "GET"): ("profiles.view_profile",),
     ("admin:login", "GET"): OPEN,
     ("admin:logout", "POST"): STAFF,
     ("admin:password_change", "GET"): STAFF,

@@ -42,12 +42,6 @@ MOST_COUNTED = 10_000
 MOST_AT_ONCE = 200
 
 
-admin.site.site_header = "Omneo Identity"
-admin.site.site_title = "Omneo Identity"
-admin.site.index_title = gettext_lazy("Profiles and identities")
-admin.site.site_url = None
-
-
 def by(request: HttpRequest) -> By:
     """Who does it, for the `by=` of an operation."""
     return By(

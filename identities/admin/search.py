@@ -1,0 +1,47 @@
+"""The one search box: a name, a contact point, a profile id or any identifier, from every page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+
+from identities import finding
+from profiles.admin.base import change_url
+
+
+def page(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """Open the profile that the text names; of several, say why each was found."""
+    if not request.user.has_perm("profiles.view_profile"):
+        raise PermissionDenied
+    text = request.GET.get("q", "")
+    found = finding.find(text)
+    if len(found.hits) == 1:
+        return HttpResponseRedirect(change_url(found.hits[0].profile))
+    request.current_app = site.name
+    context = {
+        **site.each_context(request),
+        "title": _("Found for “%(text)s”") % {"text": text.strip()} if text.strip() else _("Find a profile"),
+        "searched": text,
+        "found": found,
+        "rows": [
+            {
+                "profile": hit.profile,
+                "url": change_url(hit.profile),
+                "reasons": [_shown(request, reason) for reason in hit.reasons],
+            }
+            for hit in found.hits
+        ],
+    }
+    return TemplateResponse(request, "admin/search.html", context)
+
+
+def _shown(request: HttpRequest, reason: finding.Reason) -> finding.Reason:
+    """Who may not see identities is told which system knows the profile, not under which identifier."""
+    if reason.handle and not request.user.has_perm("identities.view_identity"):
+        return replace(reason, text="")
+    return reason
