@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from identities.models import BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
 from profiles.forms import LinesField, OperationForm
-from profiles.models import Profile
 
 
 class IdentityForm(OperationForm):
@@ -26,14 +25,8 @@ class IdentityForm(OperationForm):
 
 
 class MoveForm(forms.Form):
-    """To which profile an identity goes. The first answer shows whose it is; the second, `sure`, moves it."""
+    """Why an identity goes to another profile."""
 
-    profile = forms.ModelChoiceField(
-        Profile.objects.all(),
-        label=_("To the profile"),
-        help_text=_("Its profile id."),
-        error_messages={"invalid_choice": _("There is no profile with this id.")},
-    )
     reason = forms.CharField(
         label=_("Reason"), max_length=2000, widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"})
     )

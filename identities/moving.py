@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,6 +16,55 @@ from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Move, Profile
 from profiles.refusing import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a move would do besides giving the pair away. `hindrance` is the sentence of its refusal, if any.
+
+    `former_shows` is the contact that the profile which loses it would show instead ("" for none); None when it
+    shows another one anyway.
+    """
+
+    identity: Identity
+    profile: Profile
+    hindrance: str = ""
+    takes_back: bool = False
+    loses_primary: bool = False
+    former_shows: str | None = None
+    is_shown_there: bool = False
+
+
+def preview(identity: Identity, profile: Profile) -> Preview:
+    """Tell what `move` would do now; reads only, locks nothing, and so may be overtaken.
+
+    In: an identity with its handle and profile, and the profile that it would go to.
+    """
+    former = identity.profile
+    try:
+        if not former.is_live:
+            raise Refused("profile_deleted", _("Its profile is deleted or was merged into another."))
+        _literal(profile)
+        if profile == former:
+            raise Refused("same_profile", _("This profile has it already."))
+        refuse_over_limit(identity, profile)
+    except Refused as refusal:
+        return Preview(identity, profile, refusal.message)
+    last = _last_move(identity)
+    former_shows, is_shown_there = None, False
+    if identity.handle_id in BUILT_IN:
+        is_shown_there = contacts.shown(profile, identity.handle_id) is None
+        if contacts.shown(former, identity.handle_id) == identity:
+            left = former.identities.filter(handle=identity.handle_id).exclude(pk=identity.pk).order_by("pk").first()
+            former_shows = left.shown if left else ""
+    return Preview(
+        identity,
+        profile,
+        takes_back=last is not None and (last.from_profile_id, last.to_profile_id) == (profile.pk, former.pk),
+        loses_primary=identity.is_primary,
+        former_shows=former_shows,
+        is_shown_there=is_shown_there,
+    )
 
 
 def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Identity:
@@ -70,8 +120,7 @@ def refuse_merged(profile: Profile) -> None:
 
 def _record(row: Identity, former: Profile, profile: Profile, *, reason: str, by: By) -> None:
     """Write the move, or mark the last one as undone when this one takes the pair back."""
-    moves = Move.objects.filter(subject_type="identity", subject_key=str(row.pk), undone_at=None)
-    last = moves.order_by("pk").last()
+    last = _last_move(row)
     if last is not None and (last.from_profile, last.to_profile) == (profile, former):
         last.undone_at = timezone.now()
         last.save(update_fields=["undone_at"])
@@ -86,6 +135,11 @@ def _record(row: Identity, former: Profile, profile: Profile, *, reason: str, by
         by=by.user,
         undone_at=last.undone_at if last is not None else None,
     )
+
+
+def _last_move(row: Identity) -> Move | None:
+    moves = Move.objects.filter(subject_type="identity", subject_key=str(row.pk), undone_at=None)
+    return moves.order_by("pk").last()
 
 
 def _show_contacts(row: Identity, former: Profile, profile: Profile, *, by: By) -> None:

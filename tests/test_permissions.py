@@ -63,7 +63,12 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     **pages("profiles.profile", undelete=("profiles.change_profile",)),
     **pages("profiles.audit", **READ_ONLY),
     **pages("profiles.move", **READ_ONLY),
-    **pages("identities.identity", move=("identities.change_identity",)),
+    **pages(
+        "identities.identity",
+        move=("identities.change_identity",),
+        mark=("identities.change_identity",),
+        reveal=("identities.reveal_identity",),
+    ),
     **pages("identities.handle", delete=NEVER),
     **pages("identities.blockedidentifier"),
     **pages("identities.extension", delete=NEVER, issue_token=("identities.add_apitoken",)),

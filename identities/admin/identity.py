@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.widgets import ForeignKeyRawIdWidget
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from identities import moving, normalising, routing
+from identities import normalising, revealing, routing
 from identities.admin.filters import HandleFilter, SourceFilter
-from identities.forms import IdentityForm, MoveForm
+from identities.admin.move_page import move_page
+from identities.forms import IdentityForm
 from identities.handles import Sent, mask
 from identities.matching import MOST_FOUND
 from identities.models import Identity
@@ -40,7 +41,12 @@ class IdentityAdmin(OperationAdmin):
     raw_id_fields = ["profile"]
 
     def get_urls(self) -> list[URLPattern]:
-        return [self.object_path("move", self.move_view), *super().get_urls()]
+        return [
+            self.object_path("move", self.move_view),
+            self.object_path("mark", self.mark_view),
+            self.object_path("reveal", self.reveal_view),
+            *super().get_urls(),
+        ]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Identity], search_term: str
@@ -99,8 +105,9 @@ class IdentityAdmin(OperationAdmin):
         return [name for name in fields if name not in typed]
 
     def _is_editable(self, request: HttpRequest, obj: Identity) -> bool:
-        """Whether this person may rewrite the identifier here. Else a sensitive one is masked."""
-        return self.has_change_permission(request, obj) and not _hindrance(obj) and not obj.handle.immutable
+        """Whether this person may rewrite the identifier here. A sensitive one would have to be shown for that."""
+        is_fixed = obj.handle.immutable or obj.handle.sensitive or _hindrance(obj)
+        return self.has_change_permission(request, obj) and not is_fixed
 
     def get_notices(self, request: HttpRequest, obj: Identity) -> list[str]:
         notices = [_hindrance(obj)] if _hindrance(obj) else []
@@ -109,9 +116,12 @@ class IdentityAdmin(OperationAdmin):
         return notices
 
     def get_object_tools(self, request: HttpRequest, obj: Identity) -> list[tuple[str, str]]:
+        tools = []
+        if obj.handle.sensitive and request.user.has_perm("identities.reveal_identity"):
+            tools.append((self.object_url("reveal", obj), _("Reveal the identifier")))
         if obj.profile.is_live and self.has_change_permission(request, obj):
-            return [(self.object_url("move", obj), _("Move to another profile"))]
-        return []
+            tools.append((self.object_url("move", obj), _("Move to another profile")))
+        return tools
 
     def render_change_form(
         self,
@@ -176,47 +186,70 @@ class IdentityAdmin(OperationAdmin):
 
     def move_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         self.demand(request, "identities.change_identity")
+        return move_page(self, request, self.object_of(request, object_id))
+
+    def mark_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Make it primary or active, or no longer: one click on the profile's page, and one back."""
+        self.demand(request, "identities.change_identity")
         identity: Identity = self.object_of(request, object_id)
-        label = self.deletion_label(identity)
-        form = MoveForm(request.POST or None)
-        # The popup that finds a profile; who may not see profiles has to know the id.
-        form.fields["profile"].widget = ForeignKeyRawIdWidget(
-            Identity._meta.get_field("profile").remote_field, self.admin_site
-        )
-        question = Question(
-            title=_("Move %(name)s to another profile") % {"name": label},
-            sentences=[
-                format_html("{} {}.", _("Now it names the profile"), link(identity.profile)),
-                _("It moves alone: what it brought stays. It is primary nowhere afterwards."),
-            ],
-            button=_("Go on"),
-            act=str,
-            hindrance=_of_the_dead(identity),
-            form=form,
-        )
-        if request.method != "POST" or not question.may_act:
-            return self.page(request, "admin/question.html", obj=identity, title=question.title, question=question)
-        to, reason = form.cleaned_data["profile"], form.cleaned_data["reason"]
+        mark = request.POST.get("mark") or request.GET.get("mark", "")
+        change, reverse_mark = MARKS.get(mark, ({}, ""))
+        label = f"{identity.handle.label or identity.handle_id} {self.shown(identity)}"
 
         def act() -> str:
-            moving.move(identity.pk, to=to.pk, reason=reason, by=by(request))
-            self.log_change(request, identity, _("Moved to the profile %(profile)s.") % {"profile": to.pk})
-            return _("Moved %(name)s to %(profile)s.") % {"name": label, "profile": to}
+            self.log_change(request, routing.change(identity.pk, **change, by=by(request), source=None), told)
+            back = f"{self.object_url('mark', identity)}?{urlencode({'mark': reverse_mark})}"
+            return format_html('{} <a href="{}">{}</a>', told, back, _("Take it back"))
 
+        told = _told(mark) % {"name": label}
         question = Question(
-            title=_("Move %(name)s?") % {"name": label},
-            sentences=[
-                format_html("{} {} ({})", _("From:"), link(identity.profile), identity.profile_id),
-                format_html("{} {} ({})", _("To:"), link(to), to.pk),
-                format_html("{} {}", _("Reason:"), reason),
-            ],
-            button=_("Yes, move it"),
+            title=label,
+            sentences=[told],
+            button=_("Yes"),
             act=act,
-            hidden={"profile": [str(to.pk)], "reason": [reason], "sure": ["yes"]},
+            hindrance=_hindrance(identity) if change else _("Nothing was chosen."),
+            hidden={"mark": [mark]},
         )
-        if "sure" not in request.POST:
-            return self.page(request, "admin/question.html", obj=identity, title=question.title, question=question)
-        return self.ask(request, question, obj=identity, then=change_url(to))
+        return self.ask(request, question, obj=identity, then=change_url(identity.profile))
+
+    def reveal_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show a masked identifier, on request only: a page that is merely opened reveals nothing."""
+        self.demand(request, "identities.reveal_identity")
+        identity: Identity = self.object_of(request, object_id)
+        title = _("Reveal %(name)s") % {"name": self.deletion_label(identity)}
+        then = change_url(identity.profile)
+        if request.method == "POST":
+            identity = revealing.reveal(identity.pk, by=by(request))
+            return self.page(
+                request,
+                "admin/identities/identity/revealed.html",
+                obj=identity,
+                title=title,
+                identity=identity,
+                then=then,
+                question=None,
+            )
+        sentences = [_("Who looks at it, and when, is kept in the audit.")]
+        question = Question(title=title, sentences=sentences, button=_("Reveal"), act=str)
+        return self.ask(request, question, obj=identity, then=then)
+
+
+# What a mark changes, and the one that takes it back.
+MARKS: dict[str, tuple[dict[str, Any], str]] = {
+    "primary": ({"is_primary": True}, "secondary"),
+    "secondary": ({"is_primary": False}, "primary"),
+    "active": ({"is_active": True}, "inactive"),
+    "inactive": ({"is_active": False}, "active"),
+}
+
+
+def _told(mark: str) -> str:
+    return {
+        "primary": _("%(name)s is the primary identity now."),
+        "secondary": _("%(name)s is no longer the primary identity."),
+        "active": _("%(name)s is active again."),
+        "inactive": _("%(name)s is inactive: it still names this profile, and issues no tokens."),
+    }.get(mark, "")
 
 
 def _reserved(identity: Identity) -> str:

@@ -115,6 +115,7 @@ class Identity(models.Model):
         verbose_name = _("identity")
         verbose_name_plural = _("identities")
         ordering = ["-pk"]
+        permissions = [("reveal_identity", "Can reveal sensitive identifiers")]
         constraints = [
             models.UniqueConstraint(fields=["handle", "identifier"], name="unique_together_handle_identifier"),
             models.UniqueConstraint(

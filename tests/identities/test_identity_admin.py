@@ -8,7 +8,7 @@ from identities import releasing, routing
 from identities.handles import Sent
 from identities.models import Handle, Identity, RoutingLogEntry
 from profiles.auditing import By
-from profiles.models import Audit, Move
+from profiles.models import Audit
 from tests.cast import add, pairs_of, route, update
 from tests.staff import holding, member, read, rows, signed_in, submit, user_of
 
@@ -254,54 +254,6 @@ def test_an_identity_is_deleted_after_a_question(editor, ada, card):
     assert Audit.objects.get(event="deleted").by == user_of(editor)
 
 
-# Moving
-
-
-def test_an_identity_is_moved_after_a_question_that_names_both_profiles(editor, ada, ada_again, card):
-    typed = {"profile": str(ada_again.pk), "reason": "The same person, told on the phone."}
-
-    asked = editor.post(page(card, "move"), typed)
-    assert "From: Ada Lovelace" in read(asked)
-    assert "To: Augusta Ada King" in read(asked)
-    assert pairs_of(ada) == ["loyalty-card:1804974"]
-    told = editor.post(page(card, "move"), typed | {"sure": "yes"}, follow=True)
-
-    assert "Moved loyalty-card: 1804974 to Augusta Ada King." in read(told)
-    assert pairs_of(ada_again) == ["loyalty-card:1804974"]
-    move = Move.objects.get()
-    assert (move.from_profile, move.to_profile, move.by) == (ada, ada_again, user_of(editor))
-    assert move.reason == typed["reason"]
-
-
-def test_a_reserved_identity_can_be_moved_since_its_pair_stays(editor, ada_again, reserved):
-    editor.post(page(reserved, "move"), {"profile": str(ada_again.pk), "reason": "Same.", "sure": "yes"})
-
-    reserved.refresh_from_db()
-    assert reserved.profile == ada_again
-
-
-@pytest.mark.parametrize(
-    ("data", "sentence"),
-    [
-        ({"profile": "nonsense", "reason": "x"}, "is not a valid UUID"),
-        ({"profile": "00000000-0000-0000-0000-000000000000", "reason": "x"}, "There is no profile with this id."),
-        ({"profile": "", "reason": "x"}, "This field is required."),
-    ],
-)
-def test_a_move_to_nowhere_is_asked_again(editor, card, data, sentence):
-    assert sentence in read(editor.post(page(card, "move"), data | {"sure": "yes"}))
-    assert not Move.objects.exists()
-
-
-def test_a_move_to_a_deleted_profile_is_refused(editor, ada_again, card, by):
-    releasing.delete(ada_again.pk, by=by)
-
-    response = editor.post(page(card, "move"), {"profile": str(ada_again.pk), "reason": "x", "sure": "yes"})
-
-    assert "undelete it before you move anything to it" in read(response)
-    assert not Move.objects.exists()
-
-
 # Lists
 
 
@@ -339,18 +291,26 @@ def test_the_list_costs_the_same_for_one_identity_and_for_fifty(editor, by, djan
             editor.get(LIST)
 
 
-def test_a_sensitive_identifier_is_masked_but_where_it_can_be_changed(editor, ada, by):
+def test_a_sensitive_identifier_is_masked_on_every_page(editor, ada, by):
     device = add(ada, "apns:740f4707bebcf74f9b7c25d4", by=by)
     Identity.objects.filter(pk=device.pk).update(original="740F4707BEBCF74F9B7C25D4")
-    reader = member("Reader")
 
-    for client, url in ((editor, LIST), (editor, page(device, "delete")), (reader, page(device)), (reader, LIST)):
-        response = client.get(url)
-        assert "740f4707" not in response.content.decode().lower(), url
-        assert "•••" in read(response)
-    assert "740f4707" in editor.get(page(device)).content.decode()
-    told = submit(editor, page(device), is_active=None, _continue="1")
-    assert "740f4707" not in read(editor.get(told["Location"])).split("Identifier:")[0]
+    for client in (editor, member("Reader")):
+        for url in (LIST, page(device), reverse("admin:profiles_profile_change", args=[ada.pk])):
+            response = client.get(url)
+            assert "740f4707" not in response.content.decode().lower(), url
+            assert "•••" in read(response)
+    for name in ("delete", "move", "reveal", "mark"):
+        assert "740f4707" not in editor.get(page(device, name)).content.decode().lower(), name
+
+
+def test_a_sensitive_identity_can_be_deactivated_without_being_shown(editor, ada, by):
+    device = add(ada, "apns:740f4707bebcf74f9b7c25d4", by=by)
+
+    submit(editor, page(device), is_active=None)
+
+    device.refresh_from_db()
+    assert (device.is_active, device.identifier) == (False, "740f4707bebcf74f9b7c25d4")
 
 
 def test_each_page_demands_its_permission(ada, card):

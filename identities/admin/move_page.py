@@ -1,0 +1,112 @@
+"""Move an identity to another profile: search for it, see what that changes, give a reason, and a way back."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from identities import finding, moving
+from identities.forms import MoveForm
+from identities.models import Identity
+from profiles.admin.base import PlainAdmin, Question, by, change_url, link
+from profiles.admin.profile_page import introduction, shown
+from profiles.models import Profile
+
+
+def move_page(page: PlainAdmin, request: HttpRequest, identity: Identity) -> HttpResponse:
+    """The search until a profile is chosen, then the question. The caller has checked the permission."""
+    label = f"{identity.handle.label or identity.handle_id} {shown(identity)}"
+    to = _chosen(request)
+    if to is None:
+        return _search(page, request, identity, label)
+    preview = moving.preview(identity, to)
+
+    def act() -> str:
+        moved = moving.move(identity.pk, to=to.pk, reason=form.cleaned_data["reason"], by=by(request))
+        page.log_change(request, moved, _("Moved to the profile %(profile)s.") % {"profile": to.pk})
+        back = f"{page.object_url('move', moved)}?{urlencode({'to': str(identity.profile_id)})}"
+        told = _("Moved %(name)s to %(profile)s.") % {"name": label, "profile": to}
+        return format_html('{} <a href="{}">{}</a>', told, back, _("Take it back"))
+
+    form = MoveForm(request.POST or None)
+    question = Question(
+        title=_("Move %(name)s?") % {"name": label},
+        sentences=[
+            format_html("{} {} {}", _("From:"), link(identity.profile), introduction(identity.profile)),
+            format_html("{} {} {}", _("To:"), link(to), introduction(to)),
+            *_consequences(preview),
+        ],
+        button=_("Yes, move it"),
+        act=act,
+        hindrance=preview.hindrance,
+        form=form,
+    )
+    return page.ask(request, question, obj=identity, then=change_url(to))
+
+
+def _chosen(request: HttpRequest) -> Profile | None:
+    text = request.GET.get("to", "")
+    try:
+        to = Profile.objects.filter(pk=uuid.UUID(text)).first()
+    except ValueError:
+        to = None
+    if text and to is None:
+        messages.error(request, _("There is no profile with this id."))
+    return to
+
+
+def _search(page: PlainAdmin, request: HttpRequest, identity: Identity, label: str) -> HttpResponse:
+    text = request.GET.get("q", "")
+    found = finding.find(text) if request.user.has_perm("profiles.view_profile") else finding.Found([])
+    here = page.object_url("move", identity)
+    return page.page(
+        request,
+        "admin/identities/identity/move.html",
+        obj=identity,
+        title=_("Move %(name)s to another profile") % {"name": label},
+        identity=identity,
+        here=here,
+        text=text,
+        found=found,
+        hindrance="" if identity.profile.is_live else _("Its profile is deleted or was merged into another."),
+        introduction=introduction(identity.profile),
+        profile_url=change_url(identity.profile),
+        hits=[
+            {
+                "profile": hit.profile,
+                "introduction": introduction(hit.profile),
+                "url": f"{here}?{urlencode({'to': str(hit.profile.pk)})}",
+                "may": hit.profile.is_live and hit.profile.pk != identity.profile_id,
+            }
+            for hit in found.hits
+        ],
+    )
+
+
+def _consequences(preview: moving.Preview) -> list[str]:
+    """What the move does besides, in sentences."""
+    told: list[str | SafeString] = [
+        _("The pair moves alone: profiles keep what it brought them, and future writes under it arrive there.")
+    ]
+    if preview.takes_back:
+        told.append(_("This takes back its last move."))
+    if preview.loses_primary:
+        told.append(_("It is the primary identity now, and will be primary nowhere."))
+    if preview.former_shows is not None:
+        told.append(
+            _("The profile that it leaves will show %(contact)s instead.") % {"contact": preview.former_shows}
+            if preview.former_shows
+            else _("The profile that it leaves will show no such contact any more.")
+        )
+    if preview.is_shown_there:
+        told.append(_("The other profile has none yet, and will show it."))
+    if preview.identity.handle.reserved_for_id:
+        reserved = _("Its handle stays reserved: only %(extension)s can change the identifier.")
+        told.append(reserved % {"extension": preview.identity.handle.reserved_for_id})
+    return [str(one) for one in told]
