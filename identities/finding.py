@@ -70,12 +70,13 @@ BEGUN = f"""
 """
 
 
-def _named(equal: str | None, begun: str) -> str:
-    """Profiles by the beginning of one name, and the whole of the other if that is given."""
-    other = f"{equal} = %s AND " if equal else ""
+def _named(begun: str, other: str, *, equal: bool = False) -> str:
+    """Profiles by the beginning of one name, and by the whole of the other where that is given first."""
+    condition = f"{other} = %s AND " if equal else ""
     return f"""
         SELECT id AS profile_id, '' AS handle, 'name' AS field, '' AS text, false, false
-        FROM profiles_profile WHERE {other}{begun} LIKE %s ORDER BY {begun} USING ~<~ LIMIT %s
+        FROM profiles_profile WHERE {condition}{begun} LIKE %s
+        ORDER BY {begun} USING ~<~, {other} USING ~<~ LIMIT %s
     """
 
 
@@ -116,13 +117,11 @@ def _by_name(text: str, most: int) -> list[tuple[Any, ...]]:
     if not folded or any(character.isdigit() or character == "@" for character in folded):
         return []
     words = folded.split(" ")
-    parts: list[tuple[str, list[Any]]] = [
-        (_named(None, column), [_pattern(folded), most + 1]) for column in ("last_name_fold", "first_name_fold")
-    ]
+    both = (("last_name_fold", "first_name_fold"), ("first_name_fold", "last_name_fold"))
+    parts: list[tuple[str, list[Any]]] = [(_named(*columns), [_pattern(folded), most + 1]) for columns in both]
     for cut in range(1, min(len(words), 5)):
         left, right = " ".join(words[:cut]), " ".join(words[cut:])
-        for equal, begun in (("first_name_fold", "last_name_fold"), ("last_name_fold", "first_name_fold")):
-            parts.append((_named(equal, begun), [left, _pattern(right), most + 1]))
+        parts += [(_named(*columns, equal=True), [left, _pattern(right), most + 1]) for columns in both]
     return _union(parts)
 
 

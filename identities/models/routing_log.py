@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
@@ -88,6 +89,8 @@ class RoutingLogEntry(models.Model):
             models.Index(fields=["review_status", "-id"], name="routing_log_by_review"),
             models.Index(fields=["created_at", "id"], name="routing_log_by_time"),
             models.Index(fields=["last_seen_at", "id"], name="routing_log_by_last_seen"),
+            # The entries that concern a profile, on its page.
+            GinIndex(fields=["candidates"], name="routing_log_by_candidate"),
         ]
 
     def __str__(self) -> str:

@@ -6,14 +6,15 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from identities import matching, releasing, routing
 from identities.handles import mask
-from identities.models import Handle, Identity
+from identities.models import Handle
+from profiles.admin import profile_page
 from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, change_url, link
 from profiles.auditing import By
 from profiles.forms import ProfileForm, UndeleteForm
@@ -127,12 +128,8 @@ class ProfileAdmin(OperationAdmin):
         form_url: str = "",
         obj: Profile | None = None,
     ) -> HttpResponse:
-        if obj is not None and request.user.has_perm("identities.view_identity"):
-            every = reverse("admin:identities_identity_changelist")
-            context["identities"] = _rows(request, obj)
-            context["identities_url"] = f"{every}?profile__id__exact={obj.pk}"
-            if obj.is_live and request.user.has_perm("identities.add_identity"):
-                context["add_identity_url"] = f"{reverse('admin:identities_identity_add')}?profile={obj.pk}"
+        if obj is not None:
+            context |= profile_page.context(request, obj) | {"title": obj.full_name, "subtitle": None}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_object_tools(self, request: HttpRequest, obj: Profile) -> list[tuple[str, str]]:
@@ -159,7 +156,7 @@ class ProfileAdmin(OperationAdmin):
 
     def deletion_lists(self, obj: Profile) -> list[str]:
         rows = obj.identities.select_related("handle").order_by("handle", "pk")[:MOST_AT_ONCE]
-        return [f"{row.handle_id}: {_shown(row)}" for row in rows]
+        return [f"{row.handle_id}: {profile_page.shown(row)}" for row in rows]
 
     def deletion_hindrance(self, request: HttpRequest, obj: Profile) -> str:
         return "" if obj.is_live else _("This profile is deleted already, or was merged into another.")
@@ -198,33 +195,6 @@ def _parted(typed: Mapping[str, Any]) -> dict[str, Any]:
         "fields": {name: value for name, value in typed.items() if name not in CONTACTS},
         "contact": {name: typed[name] for name in CONTACTS if name in typed},
     }
-
-
-def _shown(row: Identity) -> str:
-    return mask(row.identifier) if row.handle.sensitive else row.shown
-
-
-def _rows(request: HttpRequest, profile: Profile) -> list[dict[str, Any]]:
-    """The profile's identities for its page, each with what this person may do with it."""
-    held = profile.identities.select_related("handle").order_by("-is_primary", "handle", "pk")
-    may_change = request.user.has_perm("identities.change_identity")
-    may_delete = request.user.has_perm("identities.delete_identity")
-    return [
-        {
-            "row": row,
-            "shown": _shown(row),
-            "url": change_url(row),
-            "move_url": _url("move", row) if may_change and profile.is_live else "",
-            "delete_url": (
-                _url("delete", row) if may_delete and profile.is_live and row.handle.reserved_for_id is None else ""
-            ),
-        }
-        for row in held[: MOST_AT_ONCE + 1]
-    ]
-
-
-def _url(name: str, row: Identity) -> str:
-    return reverse(f"admin:identities_identity_{name}", args=[row.pk])
 
 
 def _tell_what_is_missing(request: HttpRequest, retyped: releasing.Retyped) -> None:

@@ -11,7 +11,7 @@ from identities.models import Extension, Identity, RoutingLogEntry
 from profiles.auditing import By
 from profiles.models import Audit, Profile
 from tests.cast import add, pairs_of, route, update
-from tests.staff import filled, holding, member, read, rows, signed_in, submit, user_of
+from tests.staff import filled, holding, read, rows, signed_in, submit, user_of
 
 LIST = "/admin/profiles/profile/"
 ADD = "/admin/profiles/profile/add/"
@@ -88,54 +88,6 @@ def test_a_list_survives_a_bad_address(editor, ada, query):
 
 
 # Reading
-
-
-def test_the_page_shows_the_identities_and_names_the_extension_of_reserved_ones(editor, ada, by, klaviyo):
-    add(ada, "klaviyo:01HXK3V7Q2M5Z8", by=by, source=klaviyo)
-    add(ada, "apns:740f4707bebcf74f9b7c25d4", by=by)
-    update(ada, email="ada@example.com", by=by)
-
-    text = read(editor.get(page(ada)))
-
-    assert "klaviyo 01HXK3V7Q2M5Z8 active klaviyo" in text
-    assert "reserved for klaviyo" in text
-    assert "email ada@example.com active staff" in text
-    assert "apns •••25d4" in text
-    assert "740f4707" not in text
-
-
-def test_a_reserved_identity_offers_no_deletion(editor, ada, by, klaviyo):
-    reserved = add(ada, "klaviyo:01HXK3V7Q2M5Z8", by=by, source=klaviyo)
-    own = add(ada, "loyalty-card:1804974", by=by)
-
-    content = editor.get(page(ada)).content.decode()
-
-    assert reverse("admin:identities_identity_delete", args=[own.pk]) in content
-    assert reverse("admin:identities_identity_delete", args=[reserved.pk]) not in content
-
-
-def test_a_reader_is_offered_nothing_to_write(ada, bo, by):
-    row = add(ada, "loyalty-card:1804974", by=by)
-
-    response = member("Reader").get(page(ada))
-
-    text = read(response)
-    assert "1804974" in text
-    for word in ("Save", "Add an identity"):
-        assert word not in text
-    assert "/identities/identity/add/" not in response.content.decode()
-    assert f"{row.pk}/move/" not in response.content.decode()
-    assert "/delete/" not in response.content.decode()
-    assert f'href="{LIST}add/"' not in response.content.decode()
-
-
-def test_the_page_costs_the_same_for_one_identity_and_for_fifty(editor, ada, by, django_assert_num_queries):
-    for number in (1, 49):
-        for one in range(number):
-            add(ada, f"pos:{number}-{one}", by=by)
-        # Session, user, permissions twice, the profile, its identities with their handles.
-        with django_assert_num_queries(6):
-            editor.get(page(ada))
 
 
 # Writing
