@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 
-.PHONY: help demo test proof run format
+.PHONY: help demo test proof browser run format
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -29,6 +29,9 @@ test: .venv/installed-dev  ## Check formatting, lint, types, import rules, migra
 
 proof: .venv/installed-dev  ## Run the long forms of the tests: more rounds, more threads, the commands as a user runs them
 	$(BIN)/pytest -m slow
+
+browser: .venv/installed-dev  ## Run the tests in a real browser; needs the Debian package chromium
+	$(BIN)/pytest -m browser
 
 format: .venv/installed-dev  ## Format the code, and mend what ruff can
 	$(BIN)/ruff check --fix
