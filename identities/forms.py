@@ -3,14 +3,13 @@ from __future__ import annotations
 import datetime
 
 from django import forms
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from identities.models import BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
-from profiles.forms import LinesField, OperationForm
+from profiles.forms import DateTimeWidget, LinesField, OperationForm
 
 
 class IdentityForm(OperationForm):
@@ -85,7 +84,7 @@ class TokenForm(forms.Form):
         help_text=_("What whoever holds it may do."),
     )
     expires_at = forms.SplitDateTimeField(
-        label=_("Expires"), required=False, widget=AdminSplitDateTime, help_text=_("Empty: never.")
+        label=_("Expires"), required=False, widget=DateTimeWidget, help_text=_("Empty: never.")
     )
 
     rate_limit = forms.IntegerField(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
@@ -46,6 +47,15 @@ class OperationForm(forms.ModelForm):
         faults: Mapping[str, list[ValidationError]] = getattr(error, "error_dict", {NON_FIELD_ERRORS: [error]})
         for name, found in faults.items():
             self.add_error(name if name in self.fields else None, found)
+
+
+class DateTimeWidget(AdminSplitDateTime):
+    """Django's two boxes for a moment, each with a name of its own: the label names only the first."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs)
+        self.widgets[0].attrs["aria-label"] = _("Date")
+        self.widgets[1].attrs["aria-label"] = _("Time")
 
 
 class LinesField(forms.CharField):

@@ -2,5 +2,6 @@ from __future__ import annotations
 
 from profiles.admin.history import AuditAdmin, MoveAdmin
 from profiles.admin.profile import ProfileAdmin
+from profiles.admin.staff import StaffAdmin
 
-__all__ = ["AuditAdmin", "MoveAdmin", "ProfileAdmin"]
+__all__ = ["AuditAdmin", "MoveAdmin", "ProfileAdmin", "StaffAdmin"]

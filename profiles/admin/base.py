@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation, ValidationError
 from django.core.paginator import Paginator
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -31,7 +31,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from omneo_identity.api.auth import MAX_USER_AGENT, ip_address
 from profiles import auditing
 from profiles.auditing import By
-from profiles.forms import OperationForm
+from profiles.forms import DateTimeWidget, OperationForm
 from profiles.models import Profile
 from profiles.refusing import Refused
 
@@ -144,6 +144,7 @@ class PlainAdmin(admin.ModelAdmin):
     # Facets count every row once for each choice of each filter.
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
+    formfield_overrides = {DateTimeField: {"form_class": forms.SplitDateTimeField, "widget": DateTimeWidget}}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList

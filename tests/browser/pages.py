@@ -1,0 +1,58 @@
+"""A little of everything to look at, and the addresses of all pages that show it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.urls import NoReverseMatch, reverse
+
+from identities import releasing, routing
+from identities.handles import Sent
+from identities.models import ApiToken, Extension
+from profiles.auditing import By
+from profiles.models import Profile
+from profiles.refusing import Refused
+from tests.cast import add, route, update
+
+# Pages of a row that only some models have.
+OF_A_ROW = ["change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "revoke", "agree", "retire"]
+
+
+def fill(by: By) -> Profile:
+    """Ada, whom many systems know, and Bo, whose card hers once met. Gives Ada."""
+    ada = route("loyalty-card:1804974", by=by, first_name="Ada", last_name="Lovelace", birth_year=1815).profile
+    bo = route("loyalty-card:7046671", by=by, first_name="Bo", last_name="Diddley").profile
+    gone = route("loyalty-card:1", by=by, first_name="Gone").profile
+    update(ada, email="ada@example.com", mobile_phone="+61404123123", by=by)
+    for pair in ("pos:T07-000381", "apns:740f4707bebcf74f9b7c25d4", "pos2:9001"):
+        add(ada, pair, by=by)
+    routing.change(ada.identities.get(handle="loyalty-card").pk, is_primary=True, by=by, source=None)
+    routing.change(ada.identities.get(handle="pos").pk, is_active=False, by=by, source=None)
+    klaviyo = Extension.objects.get(pk="klaviyo")
+    add(ada, "klaviyo:01HXK3V7Q2M5Z8", by=By(klaviyo.service_account), source=klaviyo)
+    with contextlib.suppress(Refused):
+        routing.add(ada.pk, Sent("loyalty-card", "7046671"), by=By(klaviyo.service_account), source=klaviyo)
+    route("loyalty-card:1804974", "loyalty-card:7046671", "pos:null", by=by, first_name="Ada")
+    add(bo, "pos:8", by=by)
+    releasing.delete(gone.pk, by=by)
+    ApiToken.issue(user=klaviyo.service_account, name="Klaviyo", scopes=["read-profiles"], extension=klaviyo)
+    ApiToken.issue(user=by.user, name="Mine", scopes=["read-profiles"])
+    return ada
+
+
+def every_page(ada: Profile) -> Iterator[str]:
+    """The start page, the search, and of each model the list, the page that adds, and the pages of one row."""
+    yield from ("/admin/", "/admin/search/?q=ada", "/admin/search/?q=nobody", "/admin/password_change/")
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{name}_changelist")
+        with contextlib.suppress(NoReverseMatch):
+            if model._meta.model_name not in ("audit", "move", "routinglogentry"):
+                yield reverse(f"{name}_add")
+        row: Any = ada if model is Profile else model._default_manager.order_by("-pk").first()
+        for page in OF_A_ROW if row is not None else []:
+            with contextlib.suppress(NoReverseMatch):
+                yield reverse(f"{name}_{page}", args=[row.pk])
