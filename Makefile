@@ -4,12 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 
-.PHONY: help demo test proof browser run format
+.PHONY: help demo test proof browser screenshots run format
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed  ## Try the product on sample data at 127.0.0.1:8000 (PORT= changes it)
 	@exec $(BIN)/python -m omneo_identity.demo
@@ -32,6 +32,9 @@ proof: .venv/installed-dev  ## Run the long forms of the tests: more rounds, mor
 
 browser: .venv/installed-dev  ## Run the tests in a real browser; needs the Debian package chromium
 	$(BIN)/pytest -m browser
+
+screenshots: .venv/installed-dev  ## Take the README's pictures anew, from the demo; needs chromium too
+	$(BIN)/python -m tests.browser.screenshots
 
 format: .venv/installed-dev  ## Format the code, and mend what ruff can
 	$(BIN)/ruff check --fix

@@ -7,7 +7,6 @@ Content-Security-Policy.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -17,14 +16,8 @@ from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-FLAGS = [
-    "--no-sandbox",  # Which root, as whom CI runs, cannot have.
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+from tests.browser.chromium import EXECUTABLE, FLAGS
+
 MOST_MILLISECONDS = 10_000
 
 # Chromium does not report every breach on the console, but it does to the document.
@@ -37,13 +30,12 @@ document.addEventListener("securitypolicyviolation", (breach) => console.error(
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    if executable is None:
+    if EXECUTABLE is None:
         pytest.fail("There is no chromium on the PATH. On Debian: apt-get install chromium")
     # Playwright's event loop runs in this thread all the while, and Django takes that for asynchronous code.
     with pytest.MonkeyPatch.context() as patched, sync_playwright() as playwright:
         patched.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=FLAGS)
         yield browser
         browser.close()
 
