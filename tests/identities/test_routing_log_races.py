@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from identities import routing_log
+from identities import reviewing, routing_log
 from identities.models import RoutingLogEntry
+from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Profile
+from profiles.refusing import Refused
 from tests.cast import add, route
-from tests.racing import alternate, at_once, few_writers, meeting
+from tests.racing import alternate, at_once, few_writers, meeting, while_it_is_locked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,3 +44,34 @@ def test_writers_that_are_refused_the_same_pair_make_one_open_entry(
         assert met.codes == {"identity_taken": writers}
         assert met.errors == []
         assert RoutingLogEntry.objects.get().occurrences == writers * (round_ + 1)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["a new entry", "an open entry"])
+def test_a_refusal_that_waits_for_the_same_one_is_counted(known: bool, ada: Profile, bo: Profile, by: By) -> None:
+    def refuse() -> None:
+        with pytest.raises(Refused):
+            add(ada, "loyalty-card:bo", by=by)
+
+    if known:
+        refuse()
+    with while_it_is_locked(lambda: add(ada, "loyalty-card:bo", by=by), routing_log, "note") as other:
+        refuse()
+
+    assert other.codes == {"identity_taken": 1}
+    assert other.errors == []
+    entry = RoutingLogEntry.objects.get()
+    assert entry.occurrences == 2 + known
+    assert other[0].details["log_entry_id"] == entry.pk
+
+
+def test_an_event_that_happens_while_its_entry_is_closed_opens_another(ada: Profile, bo: Profile, by: By) -> None:
+    with pytest.raises(Refused):
+        add(ada, "loyalty-card:bo", by=by)
+    closed = RoutingLogEntry.objects.get()
+
+    with while_it_is_locked(lambda: add(ada, "loyalty-card:bo", by=by), auditing, "write") as other:
+        reviewing.review(closed, status="reviewed", note="", by=by)
+
+    assert other.codes == {"identity_taken": 1}
+    counts = RoutingLogEntry.objects.order_by("pk").values_list("review_status", "occurrences")
+    assert list(counts) == [("reviewed", 1), ("open", 1)]
