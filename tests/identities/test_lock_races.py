@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
+import psycopg.errors
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from identities import matching
-from identities.models import Handle, RoutingLogEntry
+from identities.models import Handle, Identity, RoutingLogEntry
 from identities.routing import Routed
 from profiles.auditing import By
 from profiles.models import Profile
-from tests.cast import add, route
-from tests.racing import alternate, at_once, two_writers
+from tests.cast import add, pairs_of, route, update
+from tests.racing import alternate, at_once, meanwhile, two_writers, waiting, while_it_is_locked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,6 +47,91 @@ def test_writers_that_lock_the_same_profiles_do_not_deadlock(
         assert met.errors == []
         assert [routed.outcome for routed in met] == ["conflict", "conflict"]
     assert sum(entry.occurrences for entry in RoutingLogEntry.objects.all()) == 2 * rounds
+
+
+def test_profiles_are_locked_in_key_order_however_they_were_met_and_stored(bo: Profile, by: By) -> None:
+    # In the table, in the order of their pairs and by their hashes the last comes first.
+    keys = [uuid.UUID(int=number) for number in (24, 17, 7)]
+    last, middle, first = (Profile.objects.create(pk=key) for key in keys)
+    for profile, pair in ((last, "pos:1"), (middle, "pos:2"), (first, "pos:3")):
+        add(profile, pair, by=by)
+
+    def route_without_the_index() -> Routed:
+        with connection.cursor() as cursor:
+            # Reading by the index would give key order without being asked.
+            cursor.execute("SET enable_indexscan TO off")
+        return route("pos:1", "pos:2", "pos:3", by=by)
+
+    with waiting(route_without_the_index) as routed, transaction.atomic():
+        Profile.objects.lock([middle.pk])
+        routed.start()
+        not_locked = Profile.objects.select_for_update(skip_locked=True, no_key=True).filter(pk__in=keys)
+        assert set(not_locked) == {middle, last}
+
+    assert [one.outcome for one in routed] == ["conflict"]
+    assert routed.errors == []
+
+
+def test_a_change_that_waits_keeps_what_the_other_wrote(ada: Profile, bo: Profile, by: By) -> None:
+    with while_it_is_locked(lambda: update(ada, by=by, last_name="Byron")) as updated:
+        update(ada, by=by, first_name="Augusta")
+
+    ada.refresh_from_db()
+    assert (ada.first_name, ada.last_name) == ("Augusta", "Byron")
+    assert updated.codes == {"": 1}
+
+
+def test_a_writer_that_waits_for_a_merge_writes_to_the_survivor(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    for write in (lambda: add(ada_again, "pos:7", by=by).profile, lambda: update(ada_again, by=by, title="Countess")):
+        with waiting(write) as written, transaction.atomic():
+            # What a merge does to its duplicate.
+            Profile.objects.lock([ada.pk, ada_again.pk])
+            written.start()
+            Profile.objects.filter(pk=ada_again.pk).update(merged_into=ada)
+        Profile.objects.filter(pk=ada_again.pk).update(merged_into=None)
+
+        assert written == [ada]
+    assert (pairs_of(ada), pairs_of(ada_again)) == (["pos:7"], [])
+    assert [Profile.objects.get(pk=one.pk).title for one in (ada, ada_again)] == ["Countess", ""]
+
+
+def test_a_write_that_the_database_ends_for_a_deadlock_starts_over(ada: Profile, bo: Profile, by: By) -> None:
+    add(ada, "loyalty-card:1", by=by)
+
+    with waiting(lambda: route("loyalty-card:1", "pos:7", by=by)) as routed, transaction.atomic():
+        # Somebody at the database's own console first writes and then locks, and has more time than the product.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                SELECT set_config('deadlock_timeout', '1min', true)
+                WHERE has_parameter_privilege('deadlock_timeout', 'SET')
+                """
+            )
+        theirs = Identity.objects.create(profile=ada, handle_id="pos", identifier="7")
+        routed.start()
+        Profile.objects.lock([ada.pk])
+
+    assert routed.errors == [psycopg.errors.DeadlockDetected]
+    assert [(one.outcome, one.profile) for one in routed] == [("matched", ada)]
+    assert ada.identities.get(handle="pos") == theirs
+
+
+def test_a_write_starts_over_that_a_stricter_isolation_ends(ada: Profile, bo: Profile, by: By) -> None:
+    card = add(ada, "loyalty-card:1", by=by)
+
+    def route_in_isolation() -> Routed:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with meanwhile(lambda: update(ada, by=by, title="Countess")):
+            return route("loyalty-card:1", "pos:7", by=by, title="Lady")
+
+    routed = at_once(route_in_isolation)
+
+    assert routed.errors == [psycopg.errors.SerializationFailure]
+    assert [(one.outcome, one.identity, one.not_taken) for one in routed] == [("attached", card, ["title"])]
+    assert Profile.objects.get(pk=ada.pk).title == "Countess"
 
 
 def test_a_race_that_is_lost_every_time_ends_with_the_error_and_leaves_nothing(
