@@ -78,8 +78,9 @@ def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = ()) -> Hel
     """Lock every profile that owns one of the pairs, and those named, in key order; then match the pairs again.
 
     Re-reading the locked profiles would not be enough: between match and lock a pair may have gone to a third
-    profile. Pairs that nobody owns cannot be locked; the unique constraint catches whoever writes them meanwhile.
-    Must run inside the transaction of `settle`. Raises Changed.
+    profile. One that went to another of those locked has not escaped, and each try locks what the earlier ones met,
+    so that no pair hops between two profiles for ever. Pairs that nobody owns cannot be locked; the unique constraint
+    catches whoever writes them meanwhile. Must run inside the transaction of `settle`. Raises Changed.
     """
     wanted = sorted(set(pairs))
     before = matching.owned(wanted)
@@ -89,10 +90,9 @@ def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = ()) -> Hel
     if not before:
         return Held(profiles, before)
     after = matching.owned(wanted)
-    if {pair: (row.pk, row.profile_id) for pair, row in after.items()} != {
-        pair: (row.pk, row.profile_id) for pair, row in before.items()
-    }:
-        met.update(row.profile_id for row in after.values())
+    owners = {row.profile_id for row in after.values()}
+    if not owners <= profiles.keys():
+        met.update(owners)
         raise Changed
     return Held(profiles, after)
 

@@ -123,6 +123,21 @@ def meanwhile(other: Callable[[], Any]) -> Iterator[None]:
     assert happened
 
 
+@contextmanager
+def before_each(place: Any, name: str, other: Callable[[], Any]) -> Iterator[None]:
+    """Let something else begin and end every time that this thread is about to call this."""
+    here, function = threading.get_ident(), getattr(place, name)
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() == here:
+            at_once(other)
+        return function(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(place, name, called)
+        yield
+
+
 class Waiter(Met):
     """Something in a thread of its own that will wait for what this thread has locked."""
 

@@ -11,13 +11,13 @@ import psycopg.errors
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from identities import matching
+from identities import handles, matching, moving
 from identities.models import Handle, Identity, RoutingLogEntry
 from identities.routing import Routed
 from profiles.auditing import By
-from profiles.models import Profile
+from profiles.models import Profile, ProfileQuerySet
 from tests.cast import add, pairs_of, route, update
-from tests.racing import alternate, at_once, meanwhile, two_writers, waiting, while_it_is_locked
+from tests.racing import alternate, at_once, before_each, meanwhile, two_writers, waiting, while_it_is_locked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -95,6 +95,40 @@ def test_a_writer_that_waits_for_a_merge_writes_to_the_survivor(
         assert written == [ada]
     assert (pairs_of(ada), pairs_of(ada_again)) == (["pos:7"], [])
     assert [Profile.objects.get(pk=one.pk).title for one in (ada, ada_again)] == ["Countess", ""]
+
+
+@pytest.mark.parametrize("profiles", [2, 3])
+def test_a_pair_that_hops_on_before_every_lock_does_not_escape(profiles: int, bo: Profile, by: By) -> None:
+    homes = [Profile.objects.create() for _number in range(profiles)]
+    card = add(homes[0], "loyalty-card:1", by=by)
+    hops: list[Profile] = []
+
+    def hop_on() -> None:
+        hops.append(homes[(len(hops) + 1) % profiles])
+        moving.move(card.pk, to=hops[-1].pk, reason="Hers", by=by)
+
+    with before_each(ProfileQuerySet, "lock", hop_on):
+        routed = route("loyalty-card:1", "pos:7", by=by)
+
+    assert (routed.outcome, routed.profile, routed.identity) == ("attached", hops[-1], card)
+    assert len(hops) == profiles, "Each try locks one more of them, and the last locks all."
+    assert pairs_of(routed.profile) == ["loyalty-card:1", "pos:7"]
+
+
+def test_a_pair_that_is_back_before_every_match_does_not_escape(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    card = add(ada, "loyalty-card:1", by=by)
+
+    # No try matches the owner that the one before has found after its lock.
+    with (
+        before_each(handles, "read", lambda: moving.move(card.pk, to=ada.pk, reason="Hers", by=by)),
+        before_each(ProfileQuerySet, "lock", lambda: moving.move(card.pk, to=ada_again.pk, reason="Hers", by=by)),
+    ):
+        routed = route("loyalty-card:1", "pos:7", by=by)
+
+    assert (routed.outcome, routed.profile, routed.identity) == ("attached", ada_again, card)
+    assert pairs_of(ada_again) == ["loyalty-card:1", "pos:7"]
 
 
 def test_a_write_that_the_database_ends_for_a_deadlock_starts_over(ada: Profile, bo: Profile, by: By) -> None:
