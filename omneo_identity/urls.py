@@ -3,14 +3,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerView
 
 from omneo_identity.api.errors import page_not_found
-from omneo_identity.api.views import Health, Schema
-
-docs = SpectacularSwaggerView.as_view(
-    authentication_classes=[], permission_classes=[], throttle_classes=[], http_method_names=["get", "head"]
-)
+from omneo_identity.api.views import Docs, Health, Schema
 
 # The API's URLs have no trailing slash: SlashMiddleware takes it off.
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -20,7 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/health", Health.as_view(), name="health"),
     path("api/schema", Schema.as_view(), name="schema"),
-    path("api/docs", docs, name="docs"),
+    path("api/docs", Docs.as_view(), name="docs"),
     path("api/v3/", include("profiles.urls")),
     path("api/v3/", include("identities.urls")),
     # Whatever else is under the API's roots is answered in its words, also with DEBUG on.

@@ -1,19 +1,70 @@
-"""The admin in a real browser: no page tells its console of an error."""
+"""The Content-Security-Policy as a browser sees it: no page does what its policy forbids, and all of them work.
+
+That is what `page` asserts of every test here: nothing on the console.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from profiles.models import Profile
+from tests.test_permissions import ADMIN, address, rows  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.browser
 
+# Each sends an answer that is no page.
+NO_PAGE = {"", "admin:jsi18n", "admin:autocomplete", "admin:view_on_site"}
 
-def test_a_list_leads_to_a_change_page(page: Page) -> None:
-    Profile.objects.create(first_name="Ada", last_name="Lovelace")
 
-    page.goto("/admin/profiles/profile/")
-    page.get_by_role("link", name="Lovelace").first.click()
+def test_every_page_of_the_admin_keeps_to_the_policy(page: Page, rows: dict[str, Any]) -> None:  # noqa: F811
+    names = [name for name, method in ADMIN if method == "GET" and name not in NO_PAGE]
 
-    expect(page.locator("#id_first_name")).to_have_value("Ada")
+    for name in names:
+        response = page.goto(address(name, rows))
+        assert response
+        assert "script-src 'self';" in f"{response.headers['content-security-policy']};", name
+
+
+def test_the_login_page_keeps_to_the_policy(page: Page) -> None:
+    page.context.clear_cookies()
+
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("superuser")
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.get_by_role("button", name="Log in").click()
+
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+
+
+def test_the_widgets_of_the_forms_work(page: Page, rows: dict[str, Any]) -> None:  # noqa: F811
+    page.goto("/admin/identities/identity/add/")
+    page.locator(".select2-selection").first.click()
+    page.locator(".select2-search__field").fill("loyal")
+    page.get_by_role("option", name="loyalty-card").click()
+    expect(page.locator(".select2-selection").first).to_contain_text("loyalty-card")
+
+    page.goto(f"/admin/auth/group/{rows['group']}/change/")
+    page.locator("#id_permissions_from option").first.click()
+    page.locator("#id_permissions_add").click()
+
+    page.goto(f"/admin/auth/user/{rows['user']}/change/")
+    page.locator(".date-icon").first.click()
+    page.locator("#calendarbox0").get_by_role("link", name="Today").click()
+    page.locator(".clock-icon").first.click()
+    page.locator("#clockbox0").get_by_role("link", name="Noon").click()
+    expect(page.locator("#id_last_login_1")).to_have_value("12:00:00")
+
+
+def test_the_documentation_of_the_api_keeps_to_the_policy(page: Page) -> None:
+    page.goto("/api/docs/")
+    page.get_by_role("button", name="Authorize").click()
+    page.get_by_role("button", name="Close", exact=True).click()
+    for operation in page.locator(".opblock-summary-control").all()[:4]:
+        operation.click()
+    health = page.locator("#operations-health-health")
+    health.get_by_role("button", name="Try it out").click()
+    health.get_by_role("button", name="Execute").click()
+
+    expect(health.locator(".live-responses-table")).to_contain_text('"ok"')

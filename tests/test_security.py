@@ -1,0 +1,118 @@
+"""What every answer tells the browser to refuse: policy, cookies, caches."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from identities.models import ApiToken
+from omneo_identity.api.auth import SCOPES
+from omneo_identity.policy import NOTHING
+from profiles.admin.profile import ProfileAdmin
+from tests.staff import holding
+from tests.test_permissions import ADMIN, API, address, rows, staff  # noqa: F401  # a fixture
+
+# Of a page; `data:` is for the pictures in Swagger UI's stylesheet.
+PAGE = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+}
+DOCS = PAGE | {"img-src": "'self' data:"}
+
+
+def policy(response: Any) -> dict[str, str]:
+    header = response.headers["Content-Security-Policy"]
+    return dict(directive.split(" ", 1) for directive in header.split("; "))
+
+
+class Inline(HTMLParser):
+    """Collects what a policy without 'unsafe-inline' forbids in a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = {name: value or "" for name, value in attrs}
+        is_inline = tag == "style" or (tag == "script" and "src" not in names)
+        if is_inline or any(name == "style" or name.startswith("on") for name in names):
+            self.found.append(self.get_starttag_text() or tag)
+        if any(value.strip().lower().startswith("javascript:") for value in names.values()):
+            self.found.append(self.get_starttag_text() or tag)
+
+
+def test_every_url_sends_its_policy_and_nothing_that_breaks_it(rows: dict[str, Any], by: Any) -> None:  # noqa: F811
+    superuser = staff(superuser=True)
+    _token, plain = ApiToken.issue(user=by.user, name="Test", scopes=list(SCOPES))
+    headers = {"Authorization": f"Bearer {plain}"}
+
+    for name, method in (*ADMIN, *API):
+        if name == "admin:logout":
+            continue
+        response = superuser.generic(method, address(name, rows), b"{}", "application/json", headers=headers)
+
+        if response.headers.get("Content-Type") == "application/json":
+            assert response.headers["Content-Security-Policy"] == NOTHING, name
+        else:
+            assert policy(response) == (DOCS if name == "docs" else PAGE), name
+            assert Inline(response.content.decode()).found == [], name
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/static/omneo/docs.js", "/static/nowhere.css", "/nowhere", "/"])
+def test_so_does_what_needs_no_login(path: str, db: None) -> None:
+    answer = Client().get(path)
+    answer.close()
+
+    assert policy(answer) == PAGE
+
+
+def test_error_pages_send_the_policy(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    superuser = staff(superuser=True)
+    superuser.raise_request_exception = False
+
+    bad_request = superuser.get("/admin/", headers={"Host": "evil.example.com"})
+    not_found = superuser.get("/admin/profiles/profile/0198f3a0-0000-7000-8000-000000000000/delete/")
+    forbidden = holding().get("/admin/profiles/profile/")
+    monkeypatch.setattr(ProfileAdmin, "get_queryset", lambda *_: 1 / 0)
+    failed = superuser.get("/admin/profiles/profile/")
+
+    answers = [bad_request, forbidden, not_found, failed]
+    assert [answer.status_code for answer in answers] == [400, 403, 404, 500]
+    for answer in answers:
+        assert policy(answer) == PAGE
+        assert Inline(answer.content.decode()).found == []
+
+
+def test_errors_of_the_api_send_the_policy_of_json(db: None) -> None:
+    for answer in (Client().get("/api/nowhere"), Client().get("/api/v3/profiles"), Client().post("/api/docs")):
+        assert answer.status_code in (401, 404, 405)
+        assert answer.headers["Content-Security-Policy"] == NOTHING
+
+
+def test_a_form_that_is_too_old_says_so_in_a_page(db: None) -> None:
+    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "ada", "password": "secret"})
+
+    assert answer.status_code == 403
+    assert "load that page again" in answer.content.decode()
+    assert policy(answer) == PAGE
+    assert Inline(answer.content.decode()).found == []
+
+
+def test_a_redirect_to_https_sends_the_policy(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+
+    answer = Client().get("/admin/")
+
+    assert (answer.status_code, answer.headers["Location"]) == (301, "https://testserver/admin/")
+    assert policy(answer) == PAGE
