@@ -141,6 +141,8 @@ SECURE_HSTS_SECONDS = 30 * 24 * 60 * 60 if HTTPS else 0
 # A balancer asks for the health over plain HTTP, and a redirect is not an answer.
 SECURE_REDIRECT_EXEMPT = [r"^api/health/?$"]
 SECURE_PROXY_SSL_HEADER = read("PROXY_SSL_HEADER", header, "the name of a header, such as X-Forwarded-Proto", None)
+# Trusted proxies in front, each of which appends to X-Forwarded-For.
+PROXIES = number("PROXIES", least=0, default=0)
 
 # What a page may load: this host's files. Without 'unsafe-inline', what somebody smuggles into a page is never run.
 CONTENT_SECURITY_POLICY = {

@@ -11,6 +11,7 @@ os.environ.update(
     CSRF_TRUSTED_ORIGINS="",
     HTTPS="false",
     PROXY_SSL_HEADER="",
+    PROXIES="",
     HANDLE_POLICY="open",
     PHONE_REGION="AU",
     MAX_BODY_BYTES="",

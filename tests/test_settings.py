@@ -68,6 +68,7 @@ def test_values_are_read_with_their_types(load):
         PHONE_REGION="NZ",
         MAX_BODY_BYTES="2048",
         CONN_MAX_AGE="60",
+        PROXIES="2",
         TIME_ZONE="Pacific/Auckland",
         LOG_LEVEL="DEBUG",
         PREPARE="false",
@@ -80,6 +81,7 @@ def test_values_are_read_with_their_types(load):
     assert settings["PHONE_REGION"] == "NZ"
     assert settings["MAX_BODY_BYTES"] == settings["DATA_UPLOAD_MAX_MEMORY_SIZE"] == 2048
     assert settings["DATABASES"]["default"]["CONN_MAX_AGE"] == 60
+    assert settings["PROXIES"] == 2
     assert settings["TIME_ZONE"] == "Pacific/Auckland"
     assert settings["LOGGING"]["root"]["level"] == "DEBUG"
     assert "prepare_threshold" not in settings["DATABASES"]["default"]["OPTIONS"]
@@ -97,6 +99,7 @@ def test_values_are_read_with_their_types(load):
         ("MAX_BODY_BYTES", "10MB", "a whole number, 1024 or more"),
         ("MAX_BODY_BYTES", "1", "a whole number, 1024 or more"),
         ("CONN_MAX_AGE", "-1", "a whole number, 0 or more"),
+        ("PROXIES", "10.0.0.1", "a whole number, 0 or more"),
         ("PORT", "http", "a whole number, 1 or more"),
         ("WORKERS", "0", "a whole number, 1 or more"),
         ("THREADS", "many", "a whole number, 1 or more"),

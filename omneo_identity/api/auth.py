@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +13,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from identities.models import ApiToken, Extension
+from omneo_identity.api.addresses import client_address
 from profiles.auditing import By
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def by(request: Request) -> By:
         user=token.user,
         token_name=token.name,
         url=request.path,
-        ip_address=ip_address(request.META.get("REMOTE_ADDR", "")),
+        ip_address=client_address(request),
         user_agent=request.headers.get("User-Agent", "").replace("\0", "")[:MAX_USER_AGENT],
     )
 
@@ -110,11 +110,3 @@ def by(request: Request) -> By:
 def source(request: Request) -> Extension | None:
     """The extension that the token speaks for, for the `source=` of an operation; None is staff."""
     return token_of(request).extension
-
-
-def ip_address(text: str) -> str | None:
-    # Behind a Unix socket there is none.
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None

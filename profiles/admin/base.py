@@ -28,7 +28,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from omneo_identity.api.auth import MAX_USER_AGENT, ip_address
+from omneo_identity.api.addresses import client_address
+from omneo_identity.api.auth import MAX_USER_AGENT
 from profiles import auditing
 from profiles.auditing import By
 from profiles.forms import DateTimeWidget, OperationForm
@@ -47,7 +48,7 @@ def by(request: HttpRequest) -> By:
     return By(
         user=cast(User, request.user),
         url=request.path,
-        ip_address=ip_address(request.META.get("REMOTE_ADDR", "")),
+        ip_address=client_address(request),
         user_agent=request.headers.get("User-Agent", "").replace("\0", "")[:MAX_USER_AGENT],
     )
 
