@@ -10,6 +10,7 @@ import re
 import secrets
 import zoneinfo
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -141,6 +142,28 @@ SECURE_HSTS_SECONDS = 30 * 24 * 60 * 60 if HTTPS else 0
 # A balancer asks for the health over plain HTTP, and a redirect is not an answer.
 SECURE_REDIRECT_EXEMPT = [r"^api/health/?$"]
 SECURE_PROXY_SSL_HEADER = read("PROXY_SSL_HEADER", header, "the name of a header, such as X-Forwarded-Proto", None)
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "omneo_identity.login.StaffBackend"]
+
+# After so many failures, the name cannot log in from that address until nothing has failed for the time; nor can
+# anybody from an address with so many failures under any names, such as an office behind one router.
+AXES_FAILURE_LIMIT = 5
+FAILURES_PER_ADDRESS = 50
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "ip_address"]
+AXES_RESET_ON_SUCCESS = True
+# The time that was promised holds, whatever is tried meanwhile.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_HANDLER = "omneo_identity.login.FailedLogins"
+AXES_LOCKOUT_CALLABLE = "omneo_identity.login.refuse"
+AXES_USERNAME_CALLABLE = "omneo_identity.login.name"
+AXES_CLIENT_IP_CALLABLE = "omneo_identity.login.address"
+AXES_CLIENT_STR_CALLABLE = "omneo_identity.login.described"
+# Of the form it keeps that there were such fields; the page that was asked for may name a customer.
+AXES_SENSITIVE_PARAMETERS = ["username", "next", "csrfmiddlewaretoken"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
 # Trusted proxies in front, each of which appends to X-Forwarded-For.
 PROXIES = number("PROXIES", least=0, default=0)
 
@@ -197,6 +220,7 @@ INSTALLED_APPS = [
     # Swagger UI's files, so that nothing is fetched from elsewhere.
     "drf_spectacular_sidecar",
     "csp",
+    "axes",
 ]
 
 MIDDLEWARE = [
@@ -211,6 +235,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "omneo_identity.urls"

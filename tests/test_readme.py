@@ -24,7 +24,9 @@ def test_every_make_target_exists():
 def test_every_management_command_exists_with_its_options():
     commands = re.findall(r"manage\.py (\w+)([^`\n]*)", README)
 
-    assert {"issue_token", "load_sample", "createsuperuser"} == {name for name, _arguments in commands}
+    assert {"issue_token", "load_sample", "createsuperuser", "axes_reset", "clearsessions"} == {
+        name for name, _arguments in commands
+    }
     for name, arguments in commands:
         parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
         for option in re.findall(r"--[a-z-]+", arguments):
