@@ -138,6 +138,13 @@ CSRF_TRUSTED_ORIGINS = listed(
 
 HTTPS = flag("HTTPS", default=not EMBEDDED)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+if HTTPS:
+    # By these names a browser takes a cookie from this host only, and over HTTPS only: no neighbour under the same
+    # domain can put one of its own in their place.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+CSRF_COOKIE_HTTPONLY = True
+# A working day, counted from the login, so that none outlives the night, and reading a page writes nothing.
+SESSION_COOKIE_AGE = 12 * 60 * 60
 SECURE_HSTS_SECONDS = 30 * 24 * 60 * 60 if HTTPS else 0
 # A balancer asks for the health over plain HTTP, and a redirect is not an answer.
 SECURE_REDIRECT_EXEMPT = [r"^api/health/?$"]

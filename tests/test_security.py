@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from identities.models import ApiToken
@@ -14,6 +16,7 @@ from omneo_identity.policy import NOTHING
 from profiles.admin.profile import ProfileAdmin
 from tests.staff import holding
 from tests.test_permissions import ADMIN, API, address, rows, staff  # noqa: F401  # a fixture
+from tests.test_settings import PRODUCTION, load  # noqa: F401  # a fixture
 
 # Of a page; `data:` is for the pictures in Swagger UI's stylesheet.
 PAGE = {
@@ -27,6 +30,14 @@ PAGE = {
     "frame-ancestors": "'none'",
     "base-uri": "'none'",
 }
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+# They show nothing of anybody.
+CACHEABLE = {"admin:jsi18n", "admin:password_change", "admin:password_change_done"}
 DOCS = PAGE | {"img-src": "'self' data:"}
 
 
@@ -62,6 +73,10 @@ def test_every_url_sends_its_policy_and_nothing_that_breaks_it(rows: dict[str, A
             continue
         response = superuser.generic(method, address(name, rows), b"{}", "application/json", headers=headers)
 
+        for header, value in HEADERS.items():
+            assert response.headers[header] == value, (name, header)
+        if name.startswith("admin:") and name not in CACHEABLE and response.status_code == 200:
+            assert "no-store" in response.headers["Cache-Control"], name
         if response.headers.get("Content-Type") == "application/json":
             assert response.headers["Content-Security-Policy"] == NOTHING, name
         else:
@@ -116,3 +131,75 @@ def test_a_redirect_to_https_sends_the_policy(settings: Any) -> None:
 
     assert (answer.status_code, answer.headers["Location"]) == (301, "https://testserver/admin/")
     assert policy(answer) == PAGE
+
+
+def logged_in(user: User, **how: Any) -> tuple[Client, Any]:
+    client = Client()
+    answer = client.post("/admin/login/", {"username": user.username, "password": "secret"}, **how)
+    assert answer.status_code == 302
+    return client, answer
+
+
+@pytest.fixture
+def superuser(db: None) -> User:
+    return User.objects.create_superuser("superuser", password="secret")
+
+
+def test_cookies_are_for_this_site_and_no_script(superuser: User) -> None:
+    _client, answer = logged_in(superuser)
+
+    assert set(answer.cookies) == {"sessionid", "csrftoken"}
+    for cookie in answer.cookies.values():
+        assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["domain"]) == (True, "Lax", "/", "")
+    assert answer.cookies["sessionid"]["max-age"] == 12 * 60 * 60
+
+
+def test_with_https_cookies_go_over_https_only_and_no_neighbour_can_set_them(
+    superuser: User,
+    settings: Any,
+    load: Any,  # noqa: F811
+) -> None:
+    production = load(**PRODUCTION)
+    for name in ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_NAME", "CSRF_COOKIE_SECURE"):
+        setattr(settings, name, production[name])
+
+    client, answer = logged_in(superuser, secure=True)
+
+    assert set(answer.cookies) == {"__Host-sessionid", "__Host-csrftoken"}
+    for cookie in answer.cookies.values():
+        assert (cookie["secure"], cookie["path"], cookie["domain"]) == (True, "/", "")
+    assert client.get("/admin/", secure=True).status_code == 200
+
+
+def test_reading_pages_neither_prolongs_the_session_nor_writes_it(superuser: User) -> None:
+    client, _answer = logged_in(superuser)
+    before = Session.objects.values().get()
+
+    for _ in range(2):
+        assert "sessionid" not in client.get("/admin/profiles/profile/").cookies
+
+    assert Session.objects.values().get() == before
+
+
+def test_a_new_password_ends_the_other_sessions(superuser: User) -> None:
+    (one, _), (other, _) = logged_in(superuser), logged_in(superuser)
+    typed = {"old_password": "secret", "new_password1": "correct horse", "new_password2": "correct horse"}
+
+    assert one.post("/admin/password_change/", typed).status_code == 302
+
+    assert one.get("/admin/").status_code == 200
+    assert other.get("/admin/").status_code == 302
+
+
+def test_a_session_changes_its_key_at_login(superuser: User) -> None:
+    client = Client()
+    client.get("/admin/login/")
+    session = client.session
+    session.save()
+    before = session.session_key
+    client.cookies["sessionid"] = before
+
+    client.post("/admin/login/", {"username": "superuser", "password": "secret"})
+
+    assert client.cookies["sessionid"].value != before
+    assert not Session.objects.filter(pk=before).exists()

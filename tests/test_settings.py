@@ -54,6 +54,8 @@ def test_a_database_url_brings_the_settings_of_production(load):
     assert settings["ALLOWED_HOSTS"] == ["crm.example.com"]
     assert settings["SECURE_SSL_REDIRECT"] is settings["SESSION_COOKIE_SECURE"] is True
     assert settings["CSRF_COOKIE_SECURE"] is True
+    assert settings["SESSION_COOKIE_NAME"] == "__Host-sessionid"
+    assert settings["CSRF_COOKIE_NAME"] == "__Host-csrftoken"
     assert settings["SECURE_HSTS_SECONDS"] > 0
     assert settings["DATABASES"]["default"]["CONN_MAX_AGE"] is None
 
@@ -134,6 +136,13 @@ def test_a_value_may_come_from_a_file_and_may_begin_with_a_dollar(load, tmp_path
     assert load(SECRET_KEY_FILE=str(secret))["SECRET_KEY"] == f"${SECRET}"
     with pytest.raises(ImproperlyConfigured, match="SECRET_KEY_FILE cannot be read"):
         load(SECRET_KEY_FILE=str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("https", ["true", "false"])
+def test_the_checks_of_a_deployment_find_nothing(https):
+    finished = run(["manage.py", "check", "--deploy", "--fail-level", "WARNING"], **PRODUCTION, HTTPS=https)
+
+    assert finished.returncode == 0, finished.stderr
 
 
 @pytest.mark.parametrize("command", [["manage.py", "check"], ["-m", "omneo_identity.serve"]])
