@@ -242,6 +242,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "omneo_identity.zones.ZoneMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
