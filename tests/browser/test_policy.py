@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from tests.test_permissions import ADMIN, address, rows  # noqa: F401  # a fixture
@@ -38,6 +39,18 @@ def test_the_login_page_keeps_to_the_policy(page: Page) -> None:
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
 
 
+def test_the_page_that_refuses_a_login_keeps_to_the_policy(page: Page) -> None:
+    page.context.clear_cookies()
+
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        page.goto("/admin/login/")
+        page.get_by_label("Username").fill("superuser")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+
+    expect(page.get_by_text("You can try again in 15 minutes.")).to_be_visible()
+
+
 def test_the_widgets_of_the_forms_work(page: Page, rows: dict[str, Any]) -> None:  # noqa: F811
     page.goto("/admin/identities/identity/add/")
     page.locator(".select2-selection").first.click()
@@ -46,15 +59,18 @@ def test_the_widgets_of_the_forms_work(page: Page, rows: dict[str, Any]) -> None
     expect(page.locator(".select2-selection").first).to_contain_text("loyalty-card")
 
     page.goto(f"/admin/auth/group/{rows['group']}/change/")
+    held = page.locator("#id_permissions_to option")
+    before = held.count()
     page.locator("#id_permissions_from option").first.click()
     page.locator("#id_permissions_add").click()
+    expect(held).to_have_count(before + 1)
 
-    page.goto(f"/admin/auth/user/{rows['user']}/change/")
+    page.goto("/admin/identities/extension/shopify/issue-token/")
     page.locator(".date-icon").first.click()
     page.locator("#calendarbox0").get_by_role("link", name="Today").click()
     page.locator(".clock-icon").first.click()
     page.locator("#clockbox0").get_by_role("link", name="Noon").click()
-    expect(page.locator("#id_last_login_1")).to_have_value("12:00:00")
+    expect(page.locator("#id_expires_at_1")).to_have_value("12:00:00")
 
 
 def test_the_documentation_of_the_api_keeps_to_the_policy(page: Page) -> None:
