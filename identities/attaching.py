@@ -21,6 +21,21 @@ from profiles.auditing import By
 from profiles.models import Audit, Move, Profile
 from profiles.refusing import Refused
 
+# What a take-over writes of a row; its pair and when it was made stay.
+TAKEN_OVER = [
+    "profile",
+    "original",
+    "is_primary",
+    "is_active",
+    "source",
+    "brought_by",
+    "addressed",
+    "by_contact",
+    "merged_from",
+    "conflict",
+    "updated_at",
+]
+
 
 def attach(
     identities: Collection[Identity],
@@ -40,67 +55,85 @@ def attach(
     """
     if not identities:
         return []
-    rows, new, moves = [], [], []
     ordered = sorted(identities, key=lambda identity: identity.pair)
     if any(identity.is_primary for identity in ordered):
         demote(profile, by=by)
     primary = next((identity for identity in ordered if identity.is_primary), None)
+    released = [held.identities[identity.pair] for identity in ordered if identity.pair in held.identities]
+    _release(released, profile, held=held, by=by, source=source, payload=payload)
+    rows, new = [], []
     for identity in ordered:
         row = held.identities.get(identity.pair)
         if row is None:
             row = identity
             new.append(row)
         else:
-            moves.append(_release(row, profile, held=held, by=by, source=source, payload=payload))
             row.handle, row.original, row.addressed = identity.handle, identity.original, identity.addressed
             row.is_active = identity.is_active
         row.profile, row.source, row.brought_by, row.conflict_id = profile, source, brought_by, conflict
         row.is_primary, row.by_contact = identity is primary, False
         rows.append(row)
     Identity.objects.bulk_create(new)
-    for row in rows:
-        if row not in new:
-            row.merged_from, row.updated_at = None, timezone.now()
-            row.save()
-    Move.objects.bulk_create(moves)
-    auditing.write(audited("created" if row in new else "taken over", row, by=by, new=state(row)) for row in rows)
+    for row in released:
+        row.merged_from, row.updated_at = None, timezone.now()
+    Identity.objects.bulk_update(released, TAKEN_OVER)
+    taken_over = {row.pk for row in released}
+    auditing.write(
+        audited("taken over" if row.pk in taken_over else "created", row, by=by, new=state(row)) for row in rows
+    )
     return rows
-
-
-def _release(
-    row: Identity, profile: Profile, *, held: Held, by: By, source: Extension | None, payload: Mapping[str, Any] | None
-) -> Move:
-    """Log that a deleted profile's pair goes to another; the move is what undelete reads to name what is gone."""
-    released = held.profiles[row.profile_id]
-    entry = RoutingLogEntry(
-        outcome=RoutingLogEntry.Outcome.RELEASED_FROM,
-        kind="identity",
-        handle=row.handle_id,
-        identifier=row.identifier,
-        requested_profile=released,
-        routed_profile=profile,
-        candidates=[released.pk],
-        payload=dict(payload or {}),
-        source=source,
-        by=by.user,
-    )
-    routing_log.note(entry, pairs=[row.pair])
-    return Move(
-        subject_type="identity",
-        subject_key=str(row.pk),
-        handle=row.handle_id,
-        identifier=row.identifier,
-        from_profile=released,
-        to_profile=profile,
-        cause=Move.Cause.RELEASED,
-        by=by.user,
-    )
 
 
 def release(row: Identity, profile: Profile, *, held: Held, by: By, source: Extension | None) -> None:
     """Free a pair that a deleted profile left behind, for a row that is to be changed to it and keeps its own id."""
-    Move.objects.bulk_create([_release(row, profile, held=held, by=by, source=source, payload=None)])
+    _release([row], profile, held=held, by=by, source=source)
     row.delete()
+
+
+def _release(
+    rows: Collection[Identity],
+    profile: Profile,
+    *,
+    held: Held,
+    by: By,
+    source: Extension | None,
+    payload: Mapping[str, Any] | None = None,
+) -> None:
+    """Log that pairs of deleted profiles go to another; the moves are what undelete reads to name what is gone."""
+    if not rows:
+        return
+    payload = payload or {}
+    routing_log.note_all(
+        (
+            RoutingLogEntry(
+                outcome=RoutingLogEntry.Outcome.RELEASED_FROM,
+                kind="identity",
+                handle=row.handle_id,
+                identifier=row.identifier,
+                requested_profile=held.profiles[row.profile_id],
+                routed_profile=profile,
+                candidates=[row.profile_id],
+                payload=payload,
+                source=source,
+                by=by.user,
+            ),
+            [row.pair],
+        )
+        for row in rows
+    )
+    Move.objects.bulk_create(
+        Move(
+            subject_type="identity",
+            subject_key=str(row.pk),
+            handle=row.handle_id,
+            identifier=row.identifier,
+            from_profile=held.profiles[row.profile_id],
+            to_profile=profile,
+            cause=Move.Cause.RELEASED,
+            by=by.user,
+        )
+        for row in rows
+    )
 
 
 def set_contact(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from identities import matching
 from identities.models import BUILT_IN, BlockedIdentifier, Extension, Handle, Identity, Pair, bare, fold_handle
 from identities.models.handle import NOT_HANDLES, SLUG
 from identities.normalising import storable
 from profiles.refusing import Refused
+
+# A misspelt handle is compared with so many known names, and no more.
+MOST_COMPARED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +47,20 @@ def read(sent: Sequence[Sent], *, writer: Extension | None) -> list[Identity | R
     Out: one item for each that came in, in their order: an unsaved Identity in normal form that has passed its
     `clean()`, or the refusal (not raised, since an incoming record sets bad pairs aside and keeps the rest). A
     handle never seen is admitted as undocumented, or refused where HANDLE_POLICY says so. Two queries, however many
-    pairs. Contact points are not refused here; whether a request may name them is the interfaces' affair.
+    pairs, and a few more where pairs are refused or handles were renamed. Contact points are not refused here;
+    whether a request may name them is the interfaces' affair.
     """
     if not sent:
         return []
-    known = _known({one.handle for one in sent})
-    answers = [_identity(one, known=known, writer=writer) for one in sent]
+    catalogue = _Catalogue({one.handle for one in sent})
+    answers: list[Identity | Refused] = []
+    doubtful: dict[int, Identity] = {}
+    for position, one in enumerate(sent):
+        identity, refusal = _identity(one, catalogue=catalogue, writer=writer)
+        if identity is not None and refusal is not None:
+            doubtful[position] = identity
+        answers.append(refusal or identity)  # type: ignore[arg-type]  # it is one or the other
+    answers = _known_after_all(answers, doubtful)
     blocked = _blocked(sent, answers)
     return [blocked.get(position, answer) for position, answer in enumerate(answers)]
 
@@ -92,39 +106,70 @@ def mask(identifier: str) -> str:
     return f"•••{identifier[-4:]}" if len(identifier) > 8 else "•••"
 
 
-def _known(names: Iterable[str]) -> dict[str, Handle]:
-    folds = {fold_handle(storable(name)) for name in names}
-    return {row.fold: row for row in Handle.objects.filter(fold__in=folds).order_by()}
+class _Catalogue:
+    """The handles that a write names, by their folds, each with the one that it was renamed to."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        folds = {fold_handle(storable(name)) for name in names}
+        self.known = {row.fold: row for row in Handle.objects.filter(fold__in=folds).order_by()}
+        former = [row for row in self.known.values() if row.renamed_to_id is not None]
+        current = Handle.objects.in_bulk([row.renamed_to_id for row in former]) if former else {}
+        for row in former:
+            row.renamed_to = current[row.renamed_to_id]
+
+    def nearest(self, name: str) -> list[str]:
+        """Up to three known names that somebody who wrote `name` may have meant."""
+        return difflib.get_close_matches(name.casefold(), self._names, n=3)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        current = Handle.objects.exclude(status=Handle.Status.RETIRED)
+        return list(current.values_list("name", flat=True)[:MOST_COMPARED])
 
 
-def _identity(sent: Sent, *, known: Mapping[str, Handle], writer: Extension | None) -> Identity | Refused:
+def _identity(
+    sent: Sent, *, catalogue: _Catalogue, writer: Extension | None
+) -> tuple[Identity | None, Refused | None]:
+    """The identity that a sent pair would be, if it has a normal form, and why it may not be new, if so."""
     try:
-        handle = _handle(sent.handle.strip(), known=known)
-        identity = Identity(
-            handle=handle, identifier=sent.identifier, is_active=sent.is_active, is_primary=sent.is_primary
-        )
-        identity.writer = writer
-    except Refused as refusal:
-        return refusal
+        handle = _handle(sent.handle.strip(), catalogue=catalogue)
+    except Refused as fault:
+        return None, fault
+    identity = Identity(
+        handle=handle, identifier=sent.identifier, is_active=sent.is_active, is_primary=sent.is_primary
+    )
+    identity.writer = writer
     try:
         identity.clean()
     except ValidationError as error:
-        return identity if _is_held(identity) else Refused.because(error, field="handle")
-    return identity
+        return identity if _is_known_form(identity) else None, Refused.because(error, field="handle")
+    return identity, None
 
 
-def _is_held(identity: Identity) -> bool:
-    """Whether a live profile has this pair, which its handle would no longer admit."""
+def _is_known_form(identity: Identity) -> bool:
     try:
         identity.clean_known()
     except ValidationError:
         return False
-    return Identity.objects.live().filter(handle=identity.handle_id, identifier=identity.identifier).exists()
+    return True
 
 
-def _handle(name: str, *, known: Mapping[str, Handle]) -> Handle:
+def _known_after_all(
+    answers: Sequence[Identity | Refused], doubtful: Mapping[int, Identity]
+) -> list[Identity | Refused]:
+    """Take the refusals back of pairs that a live profile has, which their handles would no longer admit."""
+    rows = matching.owned({identity.pair for identity in doubtful.values()})
+    if not rows:
+        return list(answers)
+    live = set(Identity.objects.live().filter(pk__in=[row.pk for row in rows.values()]).values_list("pk", flat=True))
+    held = {pair for pair, row in rows.items() if row.pk in live}
+    known = {position: identity for position, identity in doubtful.items() if identity.pair in held}
+    return [known.get(position, answer) for position, answer in enumerate(answers)]
+
+
+def _handle(name: str, *, catalogue: _Catalogue) -> Handle:
     fold = fold_handle(name)
-    handle = known.get(fold)
+    handle = catalogue.known.get(fold)
     if handle is not None and handle.name == name:
         return handle.renamed_to or handle
     if handle is not None:
@@ -137,7 +182,7 @@ def _handle(name: str, *, known: Mapping[str, Handle]) -> Handle:
         message = _("A handle has 1 to 64 lower-case letters, digits, - and _, and begins with a letter or digit.")
         raise Refused("invalid_handle", message, field="handle")
     if settings.HANDLE_POLICY == "agreed":
-        nearest = Handle.nearest(name)
+        nearest = catalogue.nearest(name)
         message = _("There is no handle %(name)s.") % {"name": name}
         if nearest:
             message = _("There is no handle %(name)s; did you mean %(known)s?") % {

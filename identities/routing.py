@@ -354,7 +354,7 @@ def _note_conflict(
         identifier=other.identifier,
         routed_profile=routed.profile,
         candidates=sorted({row.profile_id for row in known}),
-        payload=dict(payload),
+        payload=payload,
         source=source,
         by=by.user,
     )
@@ -371,31 +371,30 @@ def _set_aside(
     source: Extension | None,
 ) -> None:
     """Report and log the pairs that could not come along; the write itself stands."""
-    refused = {
-        one.pair: (one, answer) for one, answer in zip(sent, answers, strict=True) if isinstance(answer, Refused)
-    }
-    for _pair, (one, refusal) in sorted(refused.items(), key=lambda item: item[0]):
-        entry = RoutingLogEntry(
-            outcome=RoutingLogEntry.Outcome.REFUSED,
-            kind="profile",
-            code=refusal.code,
-            handle=one.handle[:64],
-            identifier=one.identifier[:255],
-            routed_profile=routed.profile,
-            payload=dict(payload),
-            source=source,
-            by=by.user,
+    found = {one.pair: answer for one, answer in zip(sent, answers, strict=True) if isinstance(answer, Refused)}
+    refused = sorted(found.items())
+    noted = routing_log.note_all(
+        (
+            RoutingLogEntry(
+                outcome=RoutingLogEntry.Outcome.REFUSED,
+                kind="profile",
+                code=refusal.code,
+                handle=pair.handle[:64],
+                identifier=pair.identifier[:255],
+                routed_profile=routed.profile,
+                payload=payload,
+                source=source,
+                by=by.user,
+            ),
+            [pair],
         )
-        noted = routing_log.note(entry, pairs=[one.pair])
-        routed.log_entry_id = routed.log_entry_id or noted
-        routed.refused.append(
-            {
-                "handle": one.handle,
-                "identifier": one.identifier,
-                "code": refusal.code,
-                "message": refusal.message,
-            }
-        )
+        for pair, refusal in refused
+    )
+    routed.log_entry_id = routed.log_entry_id or next(iter(noted), None)
+    routed.refused = [
+        {"handle": pair.handle, "identifier": pair.identifier, "code": refusal.code, "message": refusal.message}
+        for pair, refusal in refused
+    ]
 
 
 def _refuse_writer(handle: Handle, writer: Extension | None) -> None:

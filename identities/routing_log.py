@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -21,30 +21,44 @@ MOST_PAYLOAD_BYTES = 16_384
 
 
 def note(entry: RoutingLogEntry, *, pairs: Iterable[Pair]) -> int:
-    """Store an entry, or count it up on the open entry of the same event. Returns its id.
+    """Store an entry, or count it up on the open entry of the same event. Returns its id."""
+    return note_all([(entry, pairs)])[0]
 
-    The same event has the same outcome, reason, kind, pairs, profiles and source. One statement: two writers of the
-    same event count to two and neither waits for a retry. Identifiers of sensitive handles are masked.
+
+def note_all(events: Iterable[tuple[RoutingLogEntry, Iterable[Pair]]]) -> list[int]:
+    """Store many entries, each with the pairs that it is about, or count them up. Returns their ids, in their order.
+
+    The same event has the same outcome, reason, kind, pairs, profiles and source. One statement, however many: two
+    writers of the same events count each to two, and neither waits for a retry nor, since all go in the order of
+    their pairs, deadlocks. Identifiers of sensitive handles are masked. Entries of one write that share their
+    payload, the same object, have it masked, cut and sent once.
     """
-    pairs = sorted(set(pairs))
-    _mask(entry, pairs)
+    noted = [(entry, sorted(set(pairs))) for entry, pairs in events]
+    if not noted:
+        return []
+    sensitive = _sensitive(noted)
+    fingerprints = [_fingerprint(entry, pairs) for entry, pairs in noted]
+    payloads = {id(entry.payload): entry.payload for entry, _pairs in noted}
+    rows: dict[str, list[Any]] = {}
+    for _pairs, fingerprint, entry in sorted(
+        ((pairs, fingerprint, entry) for (entry, pairs), fingerprint in zip(noted, fingerprints, strict=True)),
+        key=lambda event: event[:2],
+    ):
+        # One row per event: a statement cannot count the same row up twice.
+        row = rows.setdefault(fingerprint, [*_columns(entry, sensitive), id(entry.payload), 0])
+        row[-1] += 1
+    ids = _insert(rows, {key: _capped(_masked(payload, sensitive)) for key, payload in payloads.items()})
+    return [ids[fingerprint] for fingerprint in fingerprints]
+
+
+def _insert(rows: Mapping[str, Sequence[Any]], payloads: Mapping[int, Mapping[str, Any]]) -> dict[str, int]:
+    """Insert these rows, by fingerprint, in their order, or count them up. Returns the id of each.
+
+    In: `_columns`, the key of the payload, and how often the event happened.
+    """
+    places = {key: place for place, key in enumerate(payloads, start=1)}
+    *columns, keys, occurrences = zip(*rows.values(), strict=True)
     now = timezone.now()
-    values: list[Any] = [
-        entry.outcome,
-        entry.kind,
-        entry.code,
-        storable(entry.handle),
-        storable(entry.identifier),
-        entry.requested_profile_id,
-        entry.routed_profile_id,
-        entry.candidates,
-        Jsonb(_capped(entry.payload)),
-        entry.source_id,
-        entry.by_id,
-        now,
-        now,
-        _fingerprint(entry, pairs),
-    ]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -52,15 +66,50 @@ def note(entry: RoutingLogEntry, *, pairs: Iterable[Pair]) -> int:
                 outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates, payload,
                 source, by_id, occurrences, created_at, last_seen_at, review_status, review_note, fingerprint
             )
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s::uuid[], %s, %s, %s, 1, %s, %s, 'open', '', %s)
+            SELECT
+                outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates::uuid[],
+                (%s::jsonb[])[payload], source, by_id, occurrences, %s, %s, 'open', '', fingerprint
+            FROM unnest(
+                %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::uuid[], %s::text[],
+                %s::text[], %s::int[], %s::int[], %s::int[], %s::text[]
+            ) WITH ORDINALITY AS event (
+                outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates,
+                source, by_id, payload, occurrences, fingerprint, position
+            )
+            ORDER BY position
             ON CONFLICT (fingerprint) WHERE review_status = 'open'
-            DO UPDATE SET occurrences = entry.occurrences + 1, last_seen_at = EXCLUDED.last_seen_at
-            RETURNING id
+            DO UPDATE SET
+                occurrences = entry.occurrences + EXCLUDED.occurrences, last_seen_at = EXCLUDED.last_seen_at
+            RETURNING fingerprint, id
             """,
-            values,
+            [
+                [Jsonb(payload) for payload in payloads.values()],
+                now,
+                now,
+                *map(list, columns),
+                [places[key] for key in keys],
+                list(occurrences),
+                list(rows),
+            ],
         )
-        (entry_id,) = cursor.fetchone()
-    return int(entry_id)
+        return dict(cursor.fetchall())
+
+
+def _columns(entry: RoutingLogEntry, sensitive: Collection[str]) -> list[Any]:
+    """What is stored of an entry besides its payload, in the order of the statement."""
+    identifier = mask(entry.identifier) if fold_handle(entry.handle) in sensitive else entry.identifier
+    return [
+        entry.outcome,
+        entry.kind,
+        entry.code,
+        storable(entry.handle),
+        storable(identifier),
+        entry.requested_profile_id,
+        entry.routed_profile_id,
+        "{" + ",".join(map(str, entry.candidates)) + "}",
+        entry.source_id,
+        entry.by_id,
+    ]
 
 
 def _fingerprint(entry: RoutingLogEntry, pairs: list[Pair]) -> str:
@@ -70,26 +119,31 @@ def _fingerprint(entry: RoutingLogEntry, pairs: list[Pair]) -> str:
     return hashlib.sha256(json.dumps(same, cls=DjangoJSONEncoder).encode()).hexdigest()
 
 
-def _mask(entry: RoutingLogEntry, pairs: list[Pair]) -> None:
-    """Mask sensitive identifiers wherever the entry says them. The fingerprint still tells two of them apart.
+def _sensitive(noted: Iterable[tuple[RoutingLogEntry, list[Pair]]]) -> set[str]:
+    """The folds of the sensitive handles that these entries say anything of.
 
     A misspelled handle is refused, yet its identifier is what the right one protects: the fold decides.
     """
-    named = {pair.handle for pair in pairs} | {entry.handle}
-    sent = entry.payload.get("identities", [])
-    named |= {one["handle"] for one in sent}
+    named = set()
+    for entry, pairs in noted:
+        named |= {entry.handle, *(pair.handle for pair in pairs)}
+    for payload in {id(entry.payload): entry.payload for entry, _pairs in noted}.values():
+        named |= {one["handle"] for one in payload.get("identities", [])}
     known = Handle.objects.filter(fold__in={fold_handle(storable(name)) for name in named})
-    sensitive = set(known.filter(Q(sensitive=True) | Q(renamed_to__sensitive=True)).values_list("fold", flat=True))
-    if fold_handle(entry.handle) in sensitive:
-        entry.identifier = mask(entry.identifier)
-    if sensitive and sent:
-        entry.payload = {
-            **entry.payload,
-            "identities": [
-                {**one, "identifier": mask(one["identifier"])} if fold_handle(one["handle"]) in sensitive else one
-                for one in sent
-            ],
-        }
+    return set(known.filter(Q(sensitive=True) | Q(renamed_to__sensitive=True)).values_list("fold", flat=True))
+
+
+def _masked(payload: Mapping[str, Any], sensitive: Collection[str]) -> Mapping[str, Any]:
+    sent = payload.get("identities", [])
+    if not (sensitive and sent):
+        return payload
+    return {
+        **payload,
+        "identities": [
+            {**one, "identifier": mask(one["identifier"])} if fold_handle(one["handle"]) in sensitive else one
+            for one in sent
+        ],
+    }
 
 
 def _capped(payload: Mapping[str, Any]) -> dict[str, Any]:

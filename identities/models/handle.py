@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from typing import Self
@@ -206,12 +205,6 @@ class Handle(models.Model):
                 code="reserved_handle",
                 params={"handle": self.name, "extension": self.reserved_for_id},
             )
-
-    @classmethod
-    def nearest(cls, name: str) -> list[str]:
-        """Up to three known names that somebody who wrote `name` may have meant."""
-        known = cls.objects.exclude(status=cls.Status.RETIRED).values_list("name", flat=True)[:10_000]
-        return difflib.get_close_matches(name.casefold(), known, n=3)
 
 
 class BlockedIdentifier(models.Model):

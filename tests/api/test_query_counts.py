@@ -249,3 +249,72 @@ def test_no_list_that_looks_something_up_reads_a_whole_table(api, ada, twenty_th
         assert len(api.get(path).json()["data"]) >= 1
         for sql in found:
             assert BIG.isdisjoint(scanned(sql)), sql
+
+
+# Writes
+
+# Catalogue and blocked values, savepoint, profile, audit, sensitive handles, log, end of the savepoint, the answer.
+WRITE = 9
+
+EXTRA = {
+    "retired": 1,  # Whether somebody has the pair already.
+    "against the pattern": 1,
+    "under former names": 1,  # What the handles are called today.
+    "over the limit": 4,  # One comes in: match, what the profile has, identity, audit.
+}
+
+
+def refusals(count: int, round_: int) -> dict[str, list[dict[str, str]]]:
+    """So many pairs of every kind that a write sets aside."""
+    numbers = [f"{round_}-{number}" for number in range(count)]
+    return {
+        "blocked": [{"handle": "pos", "identifier": "null" + " " * number} for number in range(count)],
+        "invalid": [{"handle": "pos", "identifier": f"{number}\u200b"} for number in numbers],
+        "reserved": [{"handle": "shopify", "identifier": number} for number in numbers],
+        "retired": [{"handle": "retired", "identifier": number} for number in numbers],
+        "against the pattern": [{"handle": "pattern", "identifier": number} for number in numbers],
+        "under former names": [{"handle": f"former{number}", "identifier": "null"} for number in range(count)],
+        "misspelt": [{"handle": "LOYALTY-CARD", "identifier": number} for number in numbers],
+        "sensitive": [{"handle": "apns", "identifier": f"{number}\u200b"} for number in numbers],
+        "over the limit": [{"handle": "one", "identifier": number} for number in [*numbers, "last"]],
+    }
+
+
+@pytest.mark.parametrize("kind", refusals(1, 0))
+def test_a_write_costs_the_same_for_one_refused_pair_and_for_fifty(api, django_assert_num_queries, kind) -> None:
+    Handle.objects.create(name="retired", status="retired")
+    Handle.objects.create(name="pattern", pattern="x+")
+    Handle.objects.create(name="one", single_valued=True)
+    for number in range(50):
+        Handle.objects.create(name=f"former{number}", status="retired", renamed_to_id="pos")
+    api.get("/auth/verify")
+    queries = TOKEN + WRITE + EXTRA.get(kind, 0)
+
+    for count in (1, 50):
+        body = {"first_name": "Eve", "identities": refusals(count, count)[kind]}
+        with django_assert_num_queries(queries):
+            answer = api.post("/profiles", body).json()
+        assert len(answer["routing"]["refused"]) == count
+
+
+def test_a_write_costs_the_same_for_one_unknown_handle_and_for_fifty(api, settings, django_assert_num_queries) -> None:
+    settings.HANDLE_POLICY = "agreed"
+    api.get("/auth/verify")
+
+    for count in (1, 50):
+        pairs = [{"handle": f"insta-gram{number}", "identifier": "ada"} for number in range(count)]
+        with django_assert_num_queries(TOKEN + WRITE + 1):  # The names that it may have meant.
+            answer = api.post("/profiles", {"first_name": "Eve", "identities": pairs}).json()
+        assert len(answer["routing"]["refused"]) == count
+
+
+def test_a_write_costs_the_same_for_one_released_pair_and_for_fifty(api, django_assert_num_queries) -> None:
+    api.get("/auth/verify")
+
+    for count in (1, 50):
+        pairs = [{"handle": "pos", "identifier": f"{count}-{number}"} for number in range(count)]
+        former = api.profile(identities=pairs)
+        api.delete(f"/profiles/{former['id']}")
+        with django_assert_num_queries(TOKEN + WRITE + 6):  # Match, lock, match again, move, identities, audit.
+            answer = api.post("/profiles", {"identities": pairs}).json()
+        assert len(answer["data"]["identities"]) == count

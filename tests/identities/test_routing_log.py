@@ -5,9 +5,9 @@ import json
 import pytest
 from django.db import IntegrityError, transaction
 
-from identities import releasing, reviewing, routing
+from identities import releasing, reviewing, routing, routing_log
 from identities.handles import Sent
-from identities.models import Extension, Handle, RoutingLogEntry
+from identities.models import Extension, Handle, Pair, RoutingLogEntry
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
@@ -42,6 +42,31 @@ def test_the_same_event_again_counts_up_while_its_entry_is_open(
     new = route("pos:7", "loyalty-card:1", by=by).log_entry_id
     assert new != first
     assert [(one.occurrences, one.review_status) for one in entries()] == [(3, "reviewed"), (1, "open")]
+
+
+def test_many_entries_are_noted_at_once_and_their_ids_are_in_the_order_asked(
+    ada: Profile, by: By, django_assert_num_queries
+) -> None:
+    payload = {"identities": [{"handle": "apns", "identifier": TOKEN}, {"handle": "pos", "identifier": "7"}]}
+
+    def event(handle: str, identifier: str) -> tuple[RoutingLogEntry, list[Pair]]:
+        entry = RoutingLogEntry(
+            outcome="refused", kind="profile", handle=handle, identifier=identifier, payload=payload, by=by.user
+        )
+        return entry, [Pair(handle, identifier)]
+
+    with django_assert_num_queries(2):
+        first = routing_log.note_all([event("pos", "9"), event("apns", TOKEN), event("pos", "9"), event("pos", "10")])
+    again = routing_log.note_all([event("pos", "10"), event("pos", "9"), event("pos", "8")])
+
+    assert routing_log.note_all([]) == []
+    by_id = {entry.pk: entry for entry in entries()}
+    assert [by_id[pk].identifier for pk in first] == ["9", "\u2022\u2022\u202225d4", "9", "10"]
+    assert (first[0], again[:2]) == (first[2], [first[3], first[0]])
+    assert [by_id[pk].occurrences for pk in (*first, *again)] == [3, 1, 3, 2, 2, 3, 1]
+    for entry in entries():
+        assert [one["identifier"] for one in entry.payload["identities"]] == ["\u2022\u2022\u202225d4", "7"]
+    assert payload["identities"][0]["identifier"] == TOKEN, "The caller's own is left as it was."
 
 
 def test_another_outcome_pair_profile_or_source_is_another_event(

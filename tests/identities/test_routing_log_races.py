@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from identities import reviewing, routing_log
-from identities.models import RoutingLogEntry
+from identities.models import Pair, RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
 from tests.cast import add, route
-from tests.racing import alternate, at_once, few_writers, meeting, while_it_is_locked
+from tests.racing import alternate, at_once, few_writers, meeting, slow_inserts, two_writers, while_it_is_locked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,3 +75,23 @@ def test_an_event_that_happens_while_its_entry_is_closed_opens_another(ada: Prof
     assert other.codes == {"identity_taken": 1}
     counts = RoutingLogEntry.objects.order_by("pk").values_list("review_status", "occurrences")
     assert list(counts) == [("reviewed", 1), ("open", 1)]
+
+
+@two_writers
+def test_writers_of_the_same_entries_in_opposite_order_do_not_deadlock(rounds: int, by: By) -> None:
+    def note(*identifiers: str) -> list[int]:
+        return routing_log.note_all(
+            (
+                RoutingLogEntry(outcome="refused", kind="profile", handle="pos", identifier=one, by=by.user),
+                [Pair("pos", one)],
+            )
+            for one in identifiers
+        )
+
+    with slow_inserts("identities_routinglogentry", seconds=0.05):
+        for round_ in range(rounds):
+            met = at_once(lambda: note("1", "2", "3"), lambda: note("3", "2", "1"))
+
+            assert met.errors == []
+            assert met[0] == met[1][::-1]
+            assert {entry.occurrences for entry in RoutingLogEntry.objects.all()} == {2 * (round_ + 1)}
