@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from identities import contacts, routing_log
 from identities.handles import mask
 from identities.holding import Held, Taken
-from identities.models import BUILT_IN, Extension, Identity, Pair, RoutingLogEntry
+from identities.models import BUILT_IN, Extension, Handle, Identity, Pair, RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Audit, Move, Profile
@@ -88,6 +88,27 @@ def release(row: Identity, profile: Profile, *, held: Held, by: By, source: Exte
     """Free a pair that a deleted profile left behind, for a row that is to be changed to it and keeps its own id."""
     _release([row], profile, held=held, by=by, source=source)
     row.delete()
+
+
+def bring_back(rows: Collection[Identity], profile: Profile, *, held: Held, by: By, source: Extension | None) -> None:
+    """Take rows that deleted profiles hold over to the profile that had their pairs before, as its undelete does.
+
+    That writes no new pair: its spelling and who wrote it stay as they are, and reserved pairs come back too. One that
+    is beyond the limits of its handle by now comes back inactive.
+    """
+    if not rows:
+        return
+    _release(rows, profile, held=held, by=by, source=source)
+    known = Handle.objects.in_bulk({row.handle_id for row in rows})
+    for row in rows:
+        row.handle = known[row.handle_id]
+    too_many = over_limit(rows, profile)
+    for row in rows:
+        row.profile, row.addressed, row.brought_by, row.conflict = profile, profile.pk, None, None
+        row.is_active = row.is_active and row.pair not in too_many
+        row.is_primary, row.merged_from, row.updated_at = False, None, timezone.now()
+    Identity.objects.bulk_update(rows, TAKEN_OVER)
+    auditing.write(audited("taken over", row, by=by, new=state(row)) for row in rows)
 
 
 def _release(

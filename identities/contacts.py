@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from identities import handles
 from identities.handles import Sent
-from identities.models import EMAIL, MOBILE_PHONE, Extension, Identity
-from identities.normalising import split_phone
+from identities.models import BUILT_IN, EMAIL, MOBILE_PHONE, Extension, Identity
+from identities.normalising import forms, split_phone
 from profiles.models import Profile
 from profiles.refusing import Refused
 
@@ -56,13 +56,16 @@ def show(profile: Profile, handle: str, identity: Identity | None) -> None:
 def show_what_is_left(profile: Profile) -> list[str]:
     """Where the shown pair has left the profile, show the oldest that it still holds, else nothing.
 
-    Returns the names of the fields that changed, for the answer to report. The caller saves the profile.
+    A pair that was away and came back in another spelling is shown in that spelling. Returns the names of the fields
+    that changed, for the answer to report. The caller saves the profile.
     """
     changed = []
     for handle in (EMAIL, MOBILE_PHONE):
         column = profile.email if handle == EMAIL else profile.mobile_phone
         if column and shown(profile, handle) is None:
-            show(profile, handle, profile.identities.filter(handle=handle).order_by("pk").first())
+            held = list(profile.identities.filter(handle=handle).order_by("pk"))
+            same = forms(column)[BUILT_IN[handle]]
+            show(profile, handle, next((row for row in held if row.identifier == same), next(iter(held), None)))
             changed.append(handle)
     return changed
 

@@ -262,9 +262,13 @@ class RoutingSerializer(serializers.Serializer[Any]):
 
 @example({"handle": "loyalty-card", "identifier": "1804974", "profile_id": "01968fdc-7a29-7c5b-9ee0-bb9f3a0f4e11"})
 class NotReturnedSerializer(serializers.Serializer[Any]):
+    """A pair that others took over while the profile was deleted, and that did not come back with it."""
+
     handle = serializers.CharField()
     identifier = serializers.CharField()
-    profile_id = serializers.UUIDField()
+    profile_id = serializers.UUIDField(
+        allow_null=True, help_text="The profile that has it now; null when it was deleted for good meanwhile."
+    )
 
 
 @example({"type": "loyalty-card", "id": "1804974"})

@@ -125,10 +125,10 @@ class ProfileViewSet(ApiViewSet):
         pk = profile_key(profile_id)
         if body.validated_data["profile_type"] == Profile.Type.DELETED and DELETE not in token_of(request).scopes:
             raise PermissionDenied(_("The token lacks the scope %(scope)s.") % {"scope": DELETE})
-        retyped = releasing.change_type(pk, body.validated_data["profile_type"], by=by(request))
+        profile_type = body.validated_data["profile_type"]
+        retyped = releasing.change_type(pk, profile_type, by=by(request), source=source(request))
         gone = [
-            {"handle": move.handle, "identifier": move.identifier, "profile_id": move.to_profile_id}
-            for move in retyped.not_returned
+            {**one.pair._asdict(), "profile_id": one.owner.pk if one.owner else None} for one in retyped.not_returned
         ]
         return one(lookup.profile(pk), not_returned=gone, contacts_changed=retyped.contacts_changed)
 

@@ -151,7 +151,7 @@ class ProfileAdmin(OperationAdmin):
         return [
             _("A deleted profile stays readable by its id, but is found by none of its identities."),
             _("Its identities are free: whoever writes one of them next takes it over."),
-            _("It can be undeleted. Whatever nobody has taken over by then is found again."),
+            _("It can be undeleted. Whatever no other profile has by then is found again."),
         ]
 
     def deletion_lists(self, obj: Profile) -> list[str]:
@@ -174,14 +174,18 @@ class ProfileAdmin(OperationAdmin):
         form = UndeleteForm(request.POST or None)
 
         def act() -> str:
-            retyped = releasing.change_type(profile.pk, form.cleaned_data["profile_type"], by=by(request))
+            profile_type = form.cleaned_data["profile_type"]
+            retyped = releasing.change_type(profile.pk, profile_type, by=by(request), source=None)
             self.log_change(request, profile, _("Undeleted."))
             _tell_what_is_missing(request, retyped)
             return _("%(name)s was undeleted.") % {"name": profile.full_name}
 
         question = Question(
             title=_("Undelete %(name)s?") % {"name": profile.full_name},
-            sentences=[_("It is found again by all of its identities that nobody has taken over meanwhile.")],
+            sentences=[
+                _("It is found again by all of its identities that no other profile has by now."),
+                _("Those that others have taken over come back too, if these are deleted themselves."),
+            ],
             button=_("Undelete"),
             act=act,
             form=form,
@@ -198,29 +202,34 @@ def _parted(typed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tell_what_is_missing(request: HttpRequest, retyped: releasing.Retyped) -> None:
-    """Name the pairs that others have taken over, and the contacts that changed for it."""
-    gone = retyped.not_returned
-    if gone:
-        profiles = Profile.objects.in_bulk({move.to_profile_id for move in gone})
-        sensitive = Handle.objects.filter(pk__in={move.handle for move in gone}, sensitive=True)
-        masked = set(sensitive.values_list("pk", flat=True))
-        pairs = format_html_join(
-            ", ",
-            "{}: {} ({})",
-            (
-                (
-                    move.handle,
-                    mask(move.identifier) if move.handle in masked else move.identifier,
-                    link(profiles[move.to_profile_id]),
-                )
-                for move in gone[:MOST_AT_ONCE]
-            ),
-        )
+    """Name the pairs that did not come back, with those who have them now, and the contacts that changed for it."""
+    taken = [one for one in retyped.not_returned if one.owner is not None]
+    if taken:
         text = ngettext(
             "This identity was taken over meanwhile and did not come back:",
             "These identities were taken over meanwhile and did not come back:",
-            len(gone),
+            len(taken),
         )
-        messages.warning(request, format_html("{} {}", text, pairs))
+        messages.warning(request, format_html("{} {}", text, _listed(taken)))
+    deleted = [one for one in retyped.not_returned if one.owner is None]
+    if deleted:
+        text = ngettext(
+            "This identity was taken over, then deleted, and did not come back. Nobody has it now:",
+            "These identities were taken over, then deleted, and did not come back. Nobody has them now:",
+            len(deleted),
+        )
+        messages.warning(request, format_html("{} {}", text, _listed(deleted)))
     if retyped.contacts_changed:
         messages.warning(request, _("Its e-mail or mobile phone is another one now, or none."))
+
+
+def _listed(gone: list[releasing.NotReturned]) -> str:
+    sensitive = Handle.objects.filter(pk__in={one.pair.handle for one in gone}, sensitive=True)
+    masked = set(sensitive.values_list("pk", flat=True))
+
+    def text(one: releasing.NotReturned) -> str:
+        handle, identifier = one.pair
+        shown = f"{handle}: {mask(identifier) if handle in masked else identifier}"
+        return format_html("{} ({})", shown, link(one.owner)) if one.owner else shown
+
+    return format_html_join(", ", "{}", ((text(one),) for one in gone[:MOST_AT_ONCE]))

@@ -697,6 +697,31 @@ def test_undelete_names_the_pairs_that_were_taken(api, ada, bo) -> None:
     assert body["not_returned"] == [pair(CARD, "1804974", profile_id=bo["id"])]
 
 
+def test_undelete_names_nobody_for_a_pair_that_was_deleted_for_good(api, ada, bo) -> None:
+    api.delete(f"/profiles/{ada['id']}")
+    api.identity(bo, CARD, "1804974")
+    taken = Identity.objects.get(handle=CARD, identifier="1804974")
+    api.delete(f"/profiles/{bo['id']}/identities/id/{taken.pk}")
+
+    body = api.put(f"/profiles/{ada['id']}/update-type", {"profile_type": "active"}).json()
+
+    assert body["not_returned"] == [pair(CARD, "1804974", profile_id=None)]
+
+
+def test_undelete_by_an_extension_is_in_the_log_as_its(api, shopify, ada, bo) -> None:
+    api.delete(f"/profiles/{ada['id']}")
+    api.identity(bo, CARD, "1804974")
+    api.delete(f"/profiles/{bo['id']}")
+
+    body = shopify.put(f"/profiles/{ada['id']}/update-type", {"profile_type": "active"}).json()
+
+    assert [row["identifier"] for row in body["data"]["identities"]] == ["1804974"]
+    assert list(RoutingLogEntry.objects.order_by("pk").values_list("outcome", "source")) == [
+        ("released_from", None),
+        ("released_from", "shopify"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

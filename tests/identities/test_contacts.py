@@ -14,7 +14,7 @@ from identities.models import Extension, Handle, Identity, RoutingLogEntry
 from profiles.auditing import By
 from profiles.models import Audit, Profile
 from profiles.refusing import Refused
-from tests.cast import add, everything_of, pairs_of, route, update
+from tests.cast import add, assert_sound, everything_of, pairs_of, route, update
 
 pytestmark = pytest.mark.django_db
 
@@ -193,12 +193,57 @@ def test_an_undelete_whose_shown_pair_is_taken_shows_the_oldest_that_remains_and
     releasing.delete(ada.pk, by=by)
     update(ada_again, by=by, email="first@example.com", mobile_phone="0404 123 123")
 
-    back = releasing.change_type(ada.pk, "active", by=by)
+    back = releasing.change_type(ada.pk, "active", by=by, source=None)
 
     assert back.contacts_changed == ["email", "mobile_phone"]
     assert (back.profile.email, back.profile.mobile_phone) == ("second@example.com", "")
     assert contact(ada) == ["second@example.com"]
-    assert {move.identifier for move in back.not_returned} == {"first@example.com", "+61404123123"}
+    assert {(one.pair.identifier, one.owner) for one in back.not_returned} == {
+        ("first@example.com", ada_again),
+        ("+61404123123", ada_again),
+    }
+    audit = Audit.objects.get(event="undeleted")
+    assert audit.old_values["email"] == "first@example.com", "The change of the column is in the audit."
+    assert (audit.new_values["email"], audit.new_values["mobile_phone"]) == ("second@example.com", "")
+
+
+def test_an_undelete_shows_what_came_back_from_a_taker_that_is_deleted_too(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    update(ada, by=by, email="ada@example.com", mobile_phone="0404 123 123")
+    show_second(ada, by=by)
+    update(ada, by=by, email="ada@example.com")
+    releasing.delete(ada.pk, by=by)
+    update(ada_again, by=by, email="Ada@Example.com", mobile_phone="+61404123123")
+    releasing.delete(ada_again.pk, by=by)
+
+    back = releasing.change_type(ada.pk, "active", by=by, source=None)
+
+    assert contact(ada) == ["ada@example.com", "second@example.com"]
+    assert (back.profile.email, back.profile.mobile_phone) == ("Ada@Example.com", "+61404123123")
+    assert back.contacts_changed == ["email"], "It is the same address in another spelling."
+    assert back.not_returned == []
+    assert_sound()
+
+    again = releasing.change_type(ada_again.pk, "active", by=by, source=None)
+    assert (again.profile.email, again.profile.mobile_phone) == ("", "")
+    assert again.contacts_changed == ["email", "mobile_phone"]
+    assert_sound()
+
+
+def test_an_undelete_empties_a_contact_that_was_deleted_for_good(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    update(ada, by=by, email="ada@example.com")
+    releasing.delete(ada.pk, by=by)
+    update(ada_again, by=by, email="ada@example.com")
+    update(ada_again, by=by, email="augusta@example.com")
+
+    back = releasing.change_type(ada.pk, "active", by=by, source=None)
+
+    assert [(str(one.pair), one.owner) for one in back.not_returned] == [("email:ada@example.com", None)]
+    assert (back.profile.email, back.contacts_changed) == ("", ["email"])
+    assert_sound()
 
 
 def test_contacts_are_hidden_among_identities(ada: Profile, bo: Profile, by: By) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg.errors
 import pytest
 
 from identities import lookup, releasing, routing
@@ -31,7 +32,7 @@ def test_a_record_finds_a_profile_that_is_undeleted_before_its_lock(ada: Profile
     add(ada, "loyalty-card:1", by=by)
     releasing.delete(ada.pk, by=by)
 
-    with meanwhile(lambda: releasing.change_type(ada.pk, "active", by=by)):
+    with meanwhile(lambda: releasing.change_type(ada.pk, "active", by=by, source=None)):
         routed = route("loyalty-card:1", "pos:7", by=by)
 
     assert (routed.outcome, routed.profile) == ("attached", ada)
@@ -55,7 +56,7 @@ def test_nothing_is_added_to_a_profile_that_is_deleted_before_the_lock(
         with meanwhile(lambda: releasing.delete(ada.pk, by=by)), pytest.raises(Refused) as refusal:
             write()
         assert refusal.value.code == "profile_deleted"
-        releasing.change_type(ada.pk, "active", by=by)
+        releasing.change_type(ada.pk, "active", by=by, source=None)
 
     assert pairs_of(ada) == ["loyalty-card:1"]
     assert Identity.objects.get(pk=identity.pk).is_active
@@ -77,7 +78,7 @@ def test_a_writer_that_waits_for_a_delete_finds_the_profile_deleted(ada: Profile
 
     with while_it_is_locked(lambda: add(ada, "pos:7", by=by)) as added:
         releasing.delete(ada.pk, by=by)
-    releasing.change_type(ada.pk, "active", by=by)
+    releasing.change_type(ada.pk, "active", by=by, source=None)
     with while_it_is_locked(lambda: route("loyalty-card:1", by=by)) as routed:
         releasing.delete(ada.pk, by=by)
 
@@ -103,7 +104,7 @@ def test_a_writer_against_deletes_and_undeletes_leaves_one_owner(
     def delete_and_undelete() -> None:
         for _round in range(rounds):
             releasing.delete(ada.pk, by=by)
-            releasing.change_type(ada.pk, "active", by=by)
+            releasing.change_type(ada.pk, "active", by=by, source=None)
 
     at_once(write, delete_and_undelete)
 
@@ -130,3 +131,79 @@ def test_two_takers_of_one_released_pair_reach_one_profile(rounds: int, bo: Prof
     assert Move.objects.count() == RoutingLogEntry.objects.count() == rounds
     assert Profile.objects.live().count() == 1 + rounds
     assert_sound()
+
+
+def deleted_one_after_the_other(ada: Profile, ada_again: Profile, pair: str, *, by: By) -> Identity:
+    """Let Ada again take this pair of Ada's, who is deleted; both are deleted then, and the pair is free."""
+    identity = add(ada, pair, by=by)
+    releasing.delete(ada.pk, by=by)
+    add(ada_again, pair, by=by)
+    releasing.delete(ada_again.pk, by=by)
+    return identity
+
+
+def test_an_undelete_names_whoever_takes_a_free_pair_before_its_lock(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    card = deleted_one_after_the_other(ada, ada_again, "loyalty-card:1", by=by)
+
+    with meanwhile(lambda: route("loyalty-card:1", by=by)):
+        back = releasing.change_type(ada.pk, "active", by=by, source=None)
+
+    card.refresh_from_db()
+    assert card.profile not in (ada, ada_again)
+    assert [(str(one.pair), one.owner) for one in back.not_returned] == [("loyalty-card:1", card.profile)]
+    assert pairs_of(ada) == []
+    assert_sound()
+
+
+def test_an_undelete_names_whoever_takes_the_first_pair_before_its_lock(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    add(ada, "pos:7", by=by)
+    releasing.delete(ada.pk, by=by)
+
+    with meanwhile(lambda: add(ada_again, "pos:7", by=by)):
+        back = releasing.change_type(ada.pk, "active", by=by, source=None)
+
+    assert [(str(one.pair), one.owner) for one in back.not_returned] == [("pos:7", ada_again)]
+
+
+def test_a_writer_waits_for_an_undelete_and_finds_the_pair_that_came_back(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    card = deleted_one_after_the_other(ada, ada_again, "loyalty-card:1", by=by)
+
+    with while_it_is_locked(lambda: route("loyalty-card:1", "pos:7", by=by)) as met:
+        back = releasing.change_type(ada.pk, "active", by=by, source=None)
+
+    assert back.not_returned == []
+    assert (met[0].outcome, met[0].profile, met[0].identity) == ("attached", ada, card)
+    assert pairs_of(ada) == ["loyalty-card:1", "pos:7"]
+    assert Profile.objects.count() == 3
+
+
+@pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.slow)], ids=["short", "long"])
+def test_undeletes_and_a_writer_who_want_one_free_pair_leave_it_with_one_of_them(
+    rounds: int, ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    for round_ in range(rounds):
+        pair = f"pos:7-{round_}"
+        identity = deleted_one_after_the_other(ada, ada_again, pair, by=by)
+
+        with alternate(round_, 3):
+            met = at_once(
+                lambda: releasing.change_type(ada.pk, "active", by=by, source=None),
+                lambda: releasing.change_type(ada_again.pk, "active", by=by, source=None),
+                lambda one=pair: route(one, by=by),
+            )
+
+        assert psycopg.errors.DeadlockDetected not in met.errors
+        *undeleted, routed = met
+        identity.refresh_from_db()
+        assert identity.profile == routed.profile, "Both others had it to give, and nobody took it after the writer."
+        assert identity.profile.is_live
+        for back in undeleted:
+            for one in back.not_returned:
+                assert (str(one.pair), one.owner.is_live) == (pair, True)
+        assert_sound()

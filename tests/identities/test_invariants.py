@@ -155,10 +155,18 @@ class Writing(RuleBasedStateMachine):
     def undelete(self, profile: uuid.UUID) -> None:
         if profile in self.made:
             held = set(Identity.objects.filter(profile=profile).values_list("pk", flat=True))
-            back = releasing.change_type(profile, "active", by=self.by)
-            gone = {Pair(move.handle, move.identifier) for move in back.not_returned}
-            assert set(Identity.objects.filter(profile=profile).values_list("pk", flat=True)) == held
-            assert not gone & {identity.pair for identity in Identity.objects.filter(profile=profile)}
+            live = set(Identity.objects.live().values_list("pk", flat=True))
+            was_live = Profile.objects.live().filter(pk=profile).exists()
+            back = releasing.change_type(profile, "active", by=self.by, source=None)
+            now = {identity.pk: identity.pair for identity in Identity.objects.filter(profile=profile)}
+            # Nothing is lost, and what comes back is nobody else's.
+            assert held <= set(now)
+            assert was_live or not live & set(now)
+            assert all(one.pair not in now.values() for one in back.not_returned)
+            found = lookup.resolve([one.pair for one in back.not_returned])
+            assert found == [one.owner.pk if one.owner else None for one in back.not_returned]
+            # Its last pair may have come back from a profile that is still deleted.
+            self.may_be_empty |= set(Profile.objects.deleted().values_list("pk", flat=True))
 
     def identity(self, position: int) -> int:
         """The key of some identity. Positions are drawn, not keys, which go on counting from example to example."""

@@ -4,15 +4,24 @@ import json
 import uuid
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from identities import lookup, matching, moving, releasing, routing
-from identities.models import Extension, Identity, RoutingLogEntry
+from identities.handles import Sent
+from identities.models import Extension, Handle, Identity, RoutingLogEntry
+from identities.releasing import Retyped
 from profiles.auditing import By
 from profiles.models import Audit, Move, Profile
 from profiles.refusing import Refused
 from tests.cast import add, everything_of, pairs_of, route, sent, update
 
 pytestmark = pytest.mark.django_db
+
+
+def not_returned(back: Retyped) -> dict[str, Profile | None]:
+    """The pairs that did not come back, and who has each now."""
+    return {str(one.pair): one.owner for one in back.not_returned}
 
 
 def test_a_deleted_profile_answers_by_its_id_and_matches_nothing(ada: Profile, bo: Profile, by: By) -> None:
@@ -96,8 +105,8 @@ def test_a_change_onto_a_released_pair_keeps_its_own_id_and_deletes_the_released
     assert lookup.resolve([("loyalty-card", "1"), ("loyalty-card", "2")]) == [ada_again.pk, None]
     entry = RoutingLogEntry.objects.get()
     assert (entry.outcome, entry.requested_profile, entry.routed_profile) == ("released_from", ada, ada_again)
-    back = releasing.change_type(ada.pk, "active", by=by)
-    assert [(move.identifier, move.to_profile) for move in back.not_returned] == [("1", ada_again)]
+    back = releasing.change_type(ada.pk, "active", by=by, source=None)
+    assert not_returned(back) == {"loyalty-card:1": ada_again}
     assert pairs_of(ada) == []
 
 
@@ -110,11 +119,9 @@ def test_undeleting_returns_the_pairs_not_taken_since_and_names_the_rest(
     assert Profile.objects.get(pk=ada.pk).deleted_at is not None
     add(ada_again, "loyalty-card:2", by=by)
 
-    back = releasing.change_type(ada.pk, "active", by=by)
+    back = releasing.change_type(ada.pk, "active", by=by, source=None)
 
-    assert [(move.handle, move.identifier, move.to_profile) for move in back.not_returned] == [
-        ("loyalty-card", "2", ada_again)
-    ]
+    assert not_returned(back) == {"loyalty-card:2": ada_again}
     assert back.contacts_changed == []
     assert (back.profile.profile_type, back.profile.deleted_at) == ("active", None)
     assert pairs_of(ada) == ["loyalty-card:1", "pos:7"]
@@ -134,13 +141,13 @@ def test_a_second_deletion_forgets_what_was_taken_during_the_first(
     add(ada, "pos:7", by=by)
     releasing.delete(ada.pk, by=by)
     add(ada_again, "loyalty-card:1", by=by)
-    releasing.change_type(ada.pk, "active", by=by)
+    releasing.change_type(ada.pk, "active", by=by, source=None)
 
-    releasing.change_type(ada.pk, "deleted", by=by)
+    releasing.change_type(ada.pk, "deleted", by=by, source=None)
     add(ada_again, "pos:7", by=by)
-    back = releasing.change_type(ada.pk, "pending", by=by)
+    back = releasing.change_type(ada.pk, "pending", by=by, source=None)
 
-    assert [move.identifier for move in back.not_returned] == ["7"]
+    assert not_returned(back) == {"pos:7": ada_again}
     assert back.profile.profile_type == "pending"
 
 
@@ -154,9 +161,127 @@ def test_two_deleted_owners_in_a_row_leave_one_row(ada: Profile, ada_again: Prof
 
     assert third.identity == card
     assert third.profile not in (ada, ada_again)
-    assert not releasing.change_type(ada.pk, "active", by=by).profile.identities.exists()
-    back = releasing.change_type(ada_again.pk, "active", by=by)
-    assert [move.to_profile for move in back.not_returned] == [third.profile]
+    for former in (ada, ada_again):
+        back = releasing.change_type(former.pk, "active", by=by, source=None)
+        assert not_returned(back) == {"loyalty-card:1": third.profile}
+        assert not former.identities.exists()
+
+
+def test_an_undelete_names_whoever_has_a_pair_now_and_not_who_took_it_first(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    third = Profile.objects.create(first_name="Third")
+    card, till = add(ada, "loyalty-card:1", by=by), add(ada, "pos:7", by=by)
+    add(ada, "pos:8", by=by)
+    kept = add(third, "pos:9", by=by)
+    releasing.delete(ada.pk, by=by)
+    for pair in ("loyalty-card:1", "pos:7", "pos:8"):
+        add(ada_again, pair, by=by)
+    moving.move(card.pk, to=third.pk, reason="Theirs", by=by)  # moved on
+    routing.change(till.pk, identifier="70", by=by, source=None)  # given up, and written by another
+    routing.change(kept.pk, identifier="7", by=by, source=None)
+
+    back = releasing.change_type(ada.pk, "active", by=by, source=None)
+
+    assert not_returned(back) == {"loyalty-card:1": third, "pos:7": third, "pos:8": ada_again}
+    assert pairs_of(ada) == []
+
+
+def test_a_pair_whose_taker_is_deleted_too_comes_back(
+    ada: Profile, ada_again: Profile, bo: Profile, shopify: Extension, by: By
+) -> None:
+    card = add(ada, "loyalty-card:1", by=by)
+    account = routing.add(ada.pk, sent("shopify:1"), by=by, source=shopify).identity
+    releasing.delete(ada.pk, by=by)
+    routing.add(ada_again.pk, Sent("loyalty-card", "1", is_primary=True), by=by, source=None)
+    routing.add(ada_again.pk, sent("shopify:1"), by=by, source=shopify)
+    add(ada_again, "pos:7", by=by)
+    moved = Move.objects.count()
+    releasing.delete(ada_again.pk, by=by)
+    RoutingLogEntry.objects.all().delete()
+
+    back = releasing.change_type(ada.pk, "active", by=by, source=shopify)
+
+    assert back.not_returned == []
+    assert (pairs_of(ada), pairs_of(ada_again)) == (["loyalty-card:1", "shopify:1"], ["pos:7"])
+    assert set(ada.identities.all()) == {card, account}
+    card.refresh_from_db()
+    assert (card.is_primary, card.is_active, card.addressed, card.source) == (False, True, ada.pk, None)
+    account.refresh_from_db()
+    assert account.source == shopify, "It is still the extension's, whoever undeletes."
+    assert route("loyalty-card:1", by=by).profile == ada
+    moves = Move.objects.order_by("pk")[moved:]
+    assert {(move.subject_key, move.cause, move.from_profile, move.to_profile) for move in moves} == {
+        (str(one.pk), "released", ada_again, ada) for one in (card, account)
+    }
+    entries = RoutingLogEntry.objects.all()
+    assert {(one.outcome, one.requested_profile, one.routed_profile, one.source) for one in entries} == {
+        ("released_from", ada_again, ada, shopify)
+    }
+    audits = Audit.objects.filter(event="taken over", profile=ada)
+    assert {audit.auditable_key for audit in audits} == {str(card.pk), str(account.pk)}
+
+    again = releasing.change_type(ada_again.pk, "active", by=by, source=None)
+    assert not_returned(again) == {"loyalty-card:1": ada, "shopify:1": ada}
+    assert pairs_of(ada_again) == ["pos:7"]
+
+
+def test_a_pair_comes_back_from_the_last_of_several_that_had_it(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    third = Profile.objects.create(first_name="Third")
+    add(ada, "loyalty-card:1", by=by)
+    for former, taker in ((ada, ada_again), (ada_again, third)):
+        releasing.delete(former.pk, by=by)
+        add(taker, "loyalty-card:1", by=by)
+    releasing.delete(third.pk, by=by)
+
+    assert not_returned(releasing.change_type(ada.pk, "active", by=by, source=None)) == {}
+
+    assert (pairs_of(ada), pairs_of(third)) == (["loyalty-card:1"], [])
+
+
+def test_a_pair_that_was_deleted_for_good_does_not_come_back_and_is_nobodys(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    card = add(ada, "loyalty-card:1", by=by)
+    releasing.delete(ada.pk, by=by)
+    add(ada_again, "loyalty-card:1", by=by)
+    routing.remove(card.pk, by=by, source=None)
+
+    back = releasing.change_type(ada.pk, "active", by=by, source=None)
+
+    assert not_returned(back) == {"loyalty-card:1": None}
+    assert pairs_of(ada) == []
+
+
+def test_a_pair_that_comes_back_beyond_the_limit_of_its_handle_is_inactive(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    Handle.objects.filter(name="pos").update(single_valued=True)
+    add(ada, "pos:7", by=by)
+    add(ada, Sent("pos", "8", is_active=False), by=by)
+    releasing.delete(ada.pk, by=by)
+    add(ada_again, "pos:8", by=by)
+    releasing.delete(ada_again.pk, by=by)
+
+    releasing.change_type(ada.pk, "active", by=by, source=None)
+
+    assert list(ada.identities.order_by("pk").values_list("identifier", "is_active")) == [("7", True), ("8", False)]
+
+
+def test_an_undelete_costs_the_same_for_one_pair_that_comes_back_and_for_fifty(bo: Profile, by: By) -> None:
+    def cost(count: int) -> int:
+        pairs = [f"pos:{count}-{number}" for number in range(count)]
+        former = route(*pairs, by=by).profile
+        releasing.delete(former.pk, by=by)
+        releasing.delete(route(*pairs, by=by).profile.pk, by=by)
+        with CaptureQueriesContext(connection) as queries:
+            back = releasing.change_type(former.pk, "active", by=by, source=None)
+        assert (len(pairs_of(former)), back.not_returned) == (count, [])
+        return len(queries)
+
+    assert cost(1) == cost(50)
 
 
 def test_other_writes_to_a_deleted_profile_are_refused(ada: Profile, ada_again: Profile, bo: Profile, by: By) -> None:
@@ -186,7 +311,7 @@ def test_a_type_changes_without_touching_identities(ada: Profile, bo: Profile, b
     add(ada, "loyalty-card:1", by=by)
 
     for profile_type in ("pending", "incomplete", "active", "active"):
-        retyped = releasing.change_type(ada.pk, profile_type, by=by)
+        retyped = releasing.change_type(ada.pk, profile_type, by=by, source=None)
         assert (retyped.profile.profile_type, retyped.not_returned) == (profile_type, [])
 
     assert pairs_of(ada) == ["loyalty-card:1"]
@@ -200,7 +325,7 @@ def test_deleting_means_the_profile_named_and_no_survivor(
 
     for operation in (
         lambda: releasing.delete(ada_again.pk, by=by),
-        lambda: releasing.change_type(ada_again.pk, "pending", by=by),
+        lambda: releasing.change_type(ada_again.pk, "pending", by=by, source=None),
     ):
         with pytest.raises(Refused) as refusal:
             operation()

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from identities import releasing
+from identities import moving, releasing, routing
 from identities.models import Extension, Identity, RoutingLogEntry
 from profiles.auditing import By
 from profiles.models import Audit, Profile
@@ -286,6 +286,25 @@ def test_a_deleted_profile_is_only_shown_and_can_be_undeleted(editor, ada, bo, b
     ada.refresh_from_db()
     assert (ada.profile_type, ada.deleted_at) == ("temporary", None)
     assert pairs_of(new) == ["pos:7"]
+
+
+def test_an_undeletion_tells_who_has_what_did_not_come_back(editor, ada, ada_again, bo, by):
+    third = Profile.objects.create(first_name="Third")
+    for pair in ("pos:7", "apns:740f4707bebcf74f9b7c25d4", "loyalty-card:1"):
+        add(ada, pair, by=by)
+    releasing.delete(ada.pk, by=by)
+    add(ada_again, "pos:7", by=by)
+    card, device = add(ada_again, "loyalty-card:1", by=by), add(ada_again, "apns:740f4707bebcf74f9b7c25d4", by=by)
+    moving.move(card.pk, to=third.pk, reason="Theirs", by=by)
+    routing.remove(device.pk, by=by, source=None)
+    undelete = reverse("admin:profiles_profile_undelete", args=[ada.pk])
+
+    asked = read(editor.get(undelete))
+    told = read(editor.post(undelete, {"profile_type": "active"}, follow=True))
+
+    assert "that no other profile has by now" in asked
+    assert "did not come back: pos: 7 ( Augusta Ada King ), loyalty-card: 1 ( Third )" in told
+    assert "Nobody has it now: apns: •••25d4" in told
 
 
 def test_an_undeletion_to_no_known_type_is_asked_again(editor, ada, by):
