@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from identities import contacts, routing_log
 from identities.handles import mask
-from identities.holding import Held, Taken
+from identities.holding import Held, Taken, keep_rules
 from identities.models import BUILT_IN, Extension, Handle, Identity, Pair, RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
@@ -51,10 +51,12 @@ def attach(
     """Store these unsaved identities on the profile, sorted, so that two writers of the same pairs never deadlock.
 
     None of the pairs may belong to a live profile. One that a deleted profile left behind keeps its row and id; the
-    move and a `released_from` entry say where it came from. Returns the rows in the order of their pairs.
+    move and a `released_from` entry say where it came from. Returns the rows in the order of their pairs. Raises
+    Changed when the rules of a handle are no longer those by which the identities were read.
     """
     if not identities:
         return []
+    keep_rules(identity.handle for identity in identities)
     ordered = sorted(identities, key=lambda identity: identity.pair)
     if any(identity.is_primary for identity in ordered):
         demote(profile, by=by)
@@ -99,7 +101,7 @@ def bring_back(rows: Collection[Identity], profile: Profile, *, held: Held, by: 
     if not rows:
         return
     _release(rows, profile, held=held, by=by, source=source)
-    known = Handle.objects.in_bulk({row.handle_id for row in rows})
+    known = Handle.objects.keep({row.handle_id for row in rows})
     for row in rows:
         row.handle = known[row.handle_id]
     too_many = over_limit(rows, profile)

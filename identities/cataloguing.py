@@ -32,7 +32,8 @@ def create(fields: Mapping[str, Any], *, by: By) -> Handle:
 def change(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
     """Change what the catalogue says of a handle; from `agreed` on, who agreed to it and when stands with it.
 
-    In: columns of Handle. Raises ValidationError where `Handle.clean()` refuses.
+    In: columns of Handle. Raises ValidationError where `Handle.clean()` refuses. Waits for the writes under way that
+    have read the handle, and lets the next ones wait (`holding.keep_rules`): none is stored by a rule that is gone.
     """
     with transaction.atomic():
         handle = Handle.objects.select_for_update().get(pk=handle.pk)

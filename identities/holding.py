@@ -15,7 +15,7 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.utils.translation import gettext as _
 
 from identities import handles, matching, routing_log
-from identities.models import Identity, Pair, RoutingLogEntry
+from identities.models import Handle, Identity, Pair, RoutingLogEntry
 from profiles.models import Profile
 from profiles.refusing import Refused
 
@@ -33,7 +33,7 @@ _met: ContextVar[set[uuid.UUID]] = ContextVar("met")
 
 
 class Changed(Exception):
-    """What was matched before the lock is no longer so after it."""
+    """What was read before the lock is no longer so after it."""
 
 
 class Busy(OperationalError):
@@ -95,6 +95,22 @@ def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = ()) -> Hel
         met.update(owners)
         raise Changed
     return Held(profiles, after)
+
+
+def keep_rules(used: Iterable[Handle]) -> None:
+    """Make sure that these handles, as a write has read them, are still what the catalogue says, up to its commit.
+
+    To be asked before the first row of a handle is inserted, taken over or changed: `handles.read` locks nothing, so
+    that staff may have changed a rule, or have given a handle another name, while the write was under way. One query
+    for all of them, since two in another order of names could deadlock with whoever changes several. Contact points
+    are left out: their rules are built in. Must run inside the transaction of `settle`. Raises Changed.
+    """
+    used = [handle for handle in used if not handle.is_built_in]
+    if not used:
+        return
+    current = Handle.objects.keep({handle.name for handle in used})
+    if any(handle.name not in current or current[handle.name].rules != handle.rules for handle in used):
+        raise Changed
 
 
 def settle(attempt: Callable[[], T]) -> T:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from identities import contacts
 from identities.attaching import audited, refuse_over_limit, state
-from identities.holding import Changed, hold, settle
+from identities.holding import Changed, hold, keep_rules, settle
 from identities.models import BUILT_IN, Identity
 from profiles import auditing
 from profiles.auditing import By
@@ -88,6 +88,7 @@ def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Identity:
         current.profile = former
         if former == profile:
             return current
+        keep_rules([current.handle])
         refuse_over_limit(current, profile)
         old = state(current)
         current.profile, current.is_primary, current.updated_at = profile, False, timezone.now()

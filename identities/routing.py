@@ -30,7 +30,7 @@ from identities.attaching import (
     taken,
 )
 from identities.handles import Sent
-from identities.holding import Changed, Held, hold, settle
+from identities.holding import Changed, Held, hold, keep_rules, settle
 from identities.models import BUILT_IN, EMAIL, Extension, Handle, Identity, Pair, RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
@@ -147,6 +147,7 @@ def add(profile_id: uuid.UUID, sent: Sent, *, by: By, source: Extension | None) 
         if owner is not None:
             row = held.identities[identity.pair]
             if row.by_contact:
+                keep_rules([identity.handle])
                 # Naming the pair for this very profile is what confirms it (API.md 4, rule 4).
                 Identity.objects.filter(pk=row.pk).update(by_contact=False)
             return Added(row, created=False)
@@ -186,6 +187,7 @@ def change(
             wanted = handles.read_one(Sent(row.handle_id, identifier), writer=source)
         held = hold({row.pair, wanted.pair}, profile_ids=[row.profile_id])
         row = _still(row, held, of)
+        keep_rules([row.handle, wanted.handle])
         old = state(row)
         if wanted.pair != row.pair:
             _rewrite(row, wanted, held=held, by=by, source=source)
@@ -215,6 +217,7 @@ def remove(identity_id: int, *, of: uuid.UUID | None = None, by: By, source: Ext
         row = Identity.objects.select_related("handle").get(pk=identity_id)
         _refuse_writer(row.handle, source)
         row = _still(row, hold([row.pair], profile_ids=[row.profile_id]), of)
+        keep_rules([row.handle])
         profile = row.profile
         if row.handle_id in BUILT_IN and contacts.shown(profile, row.handle_id) == row:
             contacts.show(profile, row.handle_id, None)

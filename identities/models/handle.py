@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Self
+from collections.abc import Collection
+from typing import Any, Self
 
 import re2
 from django.conf import settings
@@ -28,6 +29,20 @@ NOT_HANDLES = {"id", "profileid"}
 
 # Counting stops here, so that the catalogue costs the same at any size.
 MOST_COUNTED = 10_000
+
+# What a write goes by. The other columns only tell people what a handle is.
+RULES = (
+    "renamed_to_id",
+    "status",
+    "reserved_for_id",
+    "normaliser",
+    "pattern",
+    "single_valued",
+    "max_per_profile",
+    "immutable",
+    "sensitive",
+    "priority",
+)
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -56,6 +71,16 @@ def compile_pattern(pattern: str, *, any_case: bool = False) -> re2._Regexp:
 
 
 class HandleQuerySet(models.QuerySet["Handle"]):
+    def keep(self, names: Collection[str]) -> dict[str, Handle]:
+        """Read these handles anew, and let nobody change them before the commit.
+
+        In the order of their names. It is the lock that a foreign key takes anyway, so that no writer waits for
+        another here; whoever changes a handle takes it FOR UPDATE, and waits for them all. Django has no words for
+        it. Must run inside a transaction; names that do not exist are absent from the answer.
+        """
+        sql = "SELECT * FROM identities_handle WHERE name = ANY(%s) ORDER BY name FOR KEY SHARE"
+        return {row.name: row for row in self.raw(sql, [sorted(names)])}
+
     def with_usage(self) -> Self:
         """Annotate how many identities each handle has, `usage_count`, counted no further than MOST_COUNTED."""
         used = RawSQL(  # noqa: S611 - constants only
@@ -193,6 +218,10 @@ class Handle(models.Model):
     @property
     def is_built_in(self) -> bool:
         return self.name in BUILT_IN
+
+    @property
+    def rules(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in RULES)
 
     def refuse_writer(self, writer: Extension | None) -> None:
         """The reserved-handle rule (API.md 2): only the extension that claims a handle writes it.

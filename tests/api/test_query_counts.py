@@ -260,7 +260,7 @@ EXTRA = {
     "retired": 1,  # Whether somebody has the pair already.
     "against the pattern": 1,
     "under former names": 1,  # What the handles are called today.
-    "over the limit": 4,  # One comes in: match, what the profile has, identity, audit.
+    "over the limit": 5,  # One comes in: match, what the profile has, the rules again, identity, audit.
 }
 
 
@@ -315,6 +315,8 @@ def test_a_write_costs_the_same_for_one_released_pair_and_for_fifty(api, django_
         pairs = [{"handle": "pos", "identifier": f"{count}-{number}"} for number in range(count)]
         former = api.profile(identities=pairs)
         api.delete(f"/profiles/{former['id']}")
-        with django_assert_num_queries(TOKEN + WRITE + 6):  # Match, lock, match again, move, identities, audit.
+        with django_assert_num_queries(
+            TOKEN + WRITE + 7
+        ):  # Match, lock, match again, the rules again, move, identities, audit.
             answer = api.post("/profiles", {"identities": pairs}).json()
         assert len(answer["data"]["identities"]) == count

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from identities import lookup, releasing, routing
+from identities import lookup, moving, releasing, routing
 from identities.handles import Sent
 from identities.models import Extension, Handle, Identity, Pair, RoutingLogEntry
 from profiles.auditing import By
@@ -386,6 +388,44 @@ def test_the_cost_of_a_write_does_not_grow_with_its_pairs(bo: Profile, by: By) -
     assert cost(*few) == cost(*many), "new"
     assert cost(*few) == cost(*many), "known"
     assert cost(*few, "loyalty-card:1") == cost(*many, "loyalty-card:2"), "attached"
+
+
+def test_the_rules_are_read_again_once_by_a_write_that_writes_pairs_and_by_no_other(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    card, till = add(ada, "loyalty-card:1", by=by), add(ada, "pos:7", by=by)
+    ada = update(ada, by=by, email="ada@example.com")
+
+    def read_again(write: Callable[[], Any]) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            write()
+        return sum("FOR KEY SHARE" in query["sql"] for query in queries)
+
+    def change(**values: Any) -> Callable[[], Any]:
+        return lambda: routing.change(till.pk, **values, by=by, source=None)
+
+    def move(to: Profile) -> Callable[[], Any]:
+        return lambda: moving.move(till.pk, to=to.pk, reason="Theirs", by=by)
+
+    for write in (
+        lambda: route("loyalty-card:1", "pos:7", by=by, title="Countess"),
+        lambda: route("loyalty-card:1", "pos:null", by=by),
+        lambda: route(by=by, contact={"email": "new@example.com"}, first_name="New"),
+        lambda: add(ada, "pos:7", by=by),
+        lambda: update(ada, by=by, email="other@example.com"),
+        move(ada),
+    ):
+        assert read_again(write) == 0
+    for write in (
+        lambda: route("instagram:ada", "pos:1", "my-new-handle:1", by=by, contact={"email": "x@example.com"}),
+        lambda: route("loyalty-card:1", "zendesk:1", "pos:2", by=by),
+        lambda: add(ada, Sent("pos", "8", is_primary=True), by=by),
+        change(identifier="9"),
+        change(is_active=False),
+        move(ada_again),
+        lambda: routing.remove(card.pk, by=by, source=None),
+    ):
+        assert read_again(write) == 1
 
 
 def test_a_pair_prints_as_handle_and_identifier() -> None:
