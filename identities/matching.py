@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from identities import normalising
 from identities.models import BUILT_IN, Handle, Identity, IdentityQuerySet, Pair
-from profiles.models import Profile, fold_name
+from profiles.models import Profile, ProfileQuerySet, fold_name
 
 # A search box is for finding one person; what matches more rows than this is not yet a question.
 MOST_FOUND = 1_000
@@ -61,28 +61,34 @@ def holding_contact(handle: str, text: str) -> IdentityQuerySet:
     return Identity.objects.filter(handle=handle, identifier=form)
 
 
-def search(text: str) -> QuerySet[Profile]:
+def search(text: str, among: ProfileQuerySet | None = None) -> ProfileQuerySet:
     """Profiles that a person looking for `text` may mean: by id, by any identifier, by name or its beginning.
 
     Equality and prefix on indexes only. "mitchell green" and "green mitchell" find the same; a single word is the
-    beginning of either name. Profiles in every state are found, since staff look for deleted ones too.
+    beginning of either name. In: the profiles to look among, all unless given, in whatever state: what a list leaves
+    out must not use up its hits. Of more than MOST_FOUND hits by identifier, or by name, the first in the order of
+    `among` are found, and the answer `is_cut`.
     """
+    among = Profile.objects.all() if among is None else among
     text = text.strip()[:255]
     if not text or text != normalising.storable(text):
-        return Profile.objects.none()
-    found = set(having(normalising.forms(text)).order_by().values_list("profile_id", flat=True)[:MOST_FOUND])
+        return among.none()
+    kinds = [among.filter(pk__in=having(normalising.forms(text)).values("profile_id"))]
     try:
-        found.add(uuid.UUID(text))
+        kinds.append(among.filter(pk=uuid.UUID(text)))
     except ValueError:
-        found |= set(_named(text).order_by().values_list("pk", flat=True)[:MOST_FOUND])
-    return Profile.objects.filter(pk__in=found)
+        kinds.append(among.filter(_named(text)))
+    hits = [list(kind.values_list("pk", flat=True)[: MOST_FOUND + 1]) for kind in kinds]
+    found = among.filter(pk__in={pk for keys in hits for pk in keys[:MOST_FOUND]})
+    found.is_cut = any(len(keys) > MOST_FOUND for keys in hits)
+    return found
 
 
-def _named(text: str) -> QuerySet[Profile]:
+def _named(text: str) -> Q:
     words = fold_name(text).split(" ")
     matches = Q(first_name_fold__startswith=" ".join(words)) | Q(last_name_fold__startswith=" ".join(words))
     for cut in range(1, len(words)):
         left, right = " ".join(words[:cut]), " ".join(words[cut:])
         matches |= Q(first_name_fold=left, last_name_fold__startswith=right)
         matches |= Q(last_name_fold=left, first_name_fold__startswith=right)
-    return Profile.objects.filter(matches)
+    return matches

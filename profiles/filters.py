@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 from identities import matching, normalising
 from identities.models import EMAIL, MOBILE_PHONE
 from omneo_identity.api.filters import BracketFilterSet, InstantFilter, TextFilter, UUIDFilter
-from profiles.models import Audit, Profile, fold_name
+from profiles.models import Audit, Profile, ProfileQuerySet, fold_name
 
 
 class ProfileFilterSet(BracketFilterSet):
@@ -20,7 +20,11 @@ class ProfileFilterSet(BracketFilterSet):
     last_name = TextFilter(method="filter_name", label="Without regard to case.")
     profile_type = django_filters.ChoiceFilter(choices=Profile.Type.choices, label="`deleted` lists deleted profiles.")
     identity = TextFilter(method="filter_identity", label="`handle:identifier`, one pair.")
-    search = TextFilter(method="filter_search", label="A name or its beginning, a profile id, or any identifier.")
+    # The last of all, which are run in this order: it cuts what it finds, and must find only what the others leave.
+    search = TextFilter(
+        method="filter_search",
+        label="A name or its beginning, a profile id, or any identifier; the first 1,000 hits.",
+    )
 
     class Meta:
         model = Profile
@@ -44,8 +48,8 @@ class ProfileFilterSet(BracketFilterSet):
         found = matching.having(normalising.forms(identifier), handle=handle)
         return queryset.filter(pk__in=found.values("profile_id"))
 
-    def filter_search(self, queryset: QuerySet[Profile], name: str, value: str) -> QuerySet[Profile]:
-        return queryset.filter(pk__in=matching.search(value).values("pk"))
+    def filter_search(self, queryset: ProfileQuerySet, name: str, value: str) -> ProfileQuerySet:
+        return matching.search(value, queryset)
 
     def filter_queryset(self, queryset: Any) -> Any:
         """Only live profiles, unless another type is asked for by name (API.md 1)."""

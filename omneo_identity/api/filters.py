@@ -159,6 +159,8 @@ class BracketFilterBackend(django_filters.DjangoFilterBackend):
         names = {parameter(name): name for name in filters}
         refuse_unknown(request.query_params, names)
         included(request, view)
+        # Before the filters, of which a search finds the first in the order of the list.
+        queryset = queryset.order_by(*ordering(request, view))
         if filterset_class:
             asked = {
                 name: request.query_params[public] for public, name in names.items() if public in request.query_params
@@ -167,7 +169,7 @@ class BracketFilterBackend(django_filters.DjangoFilterBackend):
             if not filterset.is_valid():
                 raise ValidationError({parameter(name): faults for name, faults in filterset.errors.items()})
             queryset = filterset.qs
-        return queryset.order_by(*ordering(request, view))
+        return queryset
 
 
 def parameter(name: str) -> str:

@@ -117,6 +117,12 @@ class PageEnvelope(BasePagination):
         self.size = _integer(request, SIZE, default=DEFAULT_SIZE, largest=MAX_SIZE)
         self.total = queryset.order_by()[: COUNTED + 1].count()
         self.total_is_estimate = self.total > COUNTED
+        rows = self._rows(queryset)
+        # A search that is cut has more to find than there are rows to page through.
+        self.total_is_estimate |= getattr(queryset, "is_cut", False)
+        return rows
+
+    def _rows(self, queryset: QuerySet[Any, Any]) -> list[Any]:
         start = (self.number - 1) * self.size
         if start >= self.total and not self.total_is_estimate:
             return []

@@ -85,7 +85,7 @@ class BoundedPaginator(Paginator):
 
     @property
     def is_capped(self) -> bool:
-        return self.count >= MOST_COUNTED
+        return self.count >= MOST_COUNTED or getattr(self.object_list, "is_cut", False)
 
 
 class BoundedChangeList(ChangeList):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -18,7 +18,7 @@ from profiles.admin import profile_page
 from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, change_url, link
 from profiles.auditing import By
 from profiles.forms import ProfileForm, UndeleteForm
-from profiles.models import Profile
+from profiles.models import Profile, ProfileQuerySet
 from profiles.serializers import CONTACTS
 
 
@@ -88,7 +88,7 @@ class ProfileAdmin(OperationAdmin):
         self, request: HttpRequest, queryset: QuerySet[Profile], search_term: str
     ) -> tuple[QuerySet[Profile], bool]:
         if search_term.strip():
-            queryset = queryset & matching.search(search_term)
+            queryset = matching.search(search_term, cast(ProfileQuerySet, queryset))
         return queryset, False
 
     @admin.display(description=gettext_lazy("name"))

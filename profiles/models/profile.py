@@ -27,6 +27,14 @@ def fold_name(text: str) -> str:
 
 
 class ProfileQuerySet(models.QuerySet["Profile"]):
+    # Whether a search has left out some of what it found, so that counting these rows does not tell how many.
+    is_cut = False
+
+    def _clone(self) -> Self:
+        clone: Self = super()._clone()  # type: ignore[misc]  # the stubs leave it out
+        clone.is_cut = self.is_cut
+        return clone
+
     def live(self) -> Self:
         """Profiles that stand for a person today: neither deleted nor merged into another."""
         return self.exclude(profile_type=Profile.Type.DELETED).filter(merged_into=None)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from identities.models import Identity, RoutingLogEntry
+from identities import matching
+from identities.models import Handle, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
 from profiles.models import Audit, Profile
 from tests.api.conftest import CARD, conflict, not_found, refused
@@ -273,6 +274,46 @@ def test_search_finds_by_name_contact_or_any_identifier(api, ada, bo, text, foun
 
 def test_search_finds_by_profile_id(api, ada, bo) -> None:
     assert names(api, search=ada["id"]) == ["Ada"]
+
+
+def test_search_that_finds_too_much_is_cut_and_says_so(api, monkeypatch) -> None:
+    monkeypatch.setattr(matching, "MOST_FOUND", 2)
+    for name in ("Ada", "Adam", "Adan"):
+        api.profile(first_name=name, last_name="Smith")
+
+    cut = api.get("/profiles", {"search": "smith", "sort": "-created_at", "page[size]": "1"}).json()
+    whole = api.get("/profiles", {"search": "smith adam"}).json()
+    past = api.get("/profiles", {"search": "smith", "page[number]": "9"}).json()
+
+    assert [row["first_name"] for row in cut["data"]] == ["Adan"]
+    assert (cut["meta"]["total"], cut["meta"]["total_is_estimate"], cut["meta"]["last_page"]) == (2, True, 2)
+    assert names(api, search="smith", sort="-created_at") == ["Adam", "Adan"]
+    assert names(api, search="smith", sort="created_at") == ["Ada", "Adam"]
+    assert (whole["meta"]["total"], "total_is_estimate" in whole["meta"]) == (1, False)
+    assert (past["data"], past["meta"]["total_is_estimate"]) == ([], True)
+
+
+def test_what_a_list_leaves_out_does_not_use_up_the_hits_of_a_search(api, monkeypatch) -> None:
+    monkeypatch.setattr(matching, "MOST_FOUND", 2)
+    Handle.objects.bulk_create(Handle(name=f"till{number}", fold=f"till{number}") for number in range(3))
+    for number in range(3):
+        gone = api.profile(first_name="Ada", identities=[pair(f"till{number}", "7")])
+        api.delete(f"/profiles/{gone['id']}")
+    old = api.profile(first_name="Ada", last_name="Old", identities=[pair("pos", "7")])
+    Profile.objects.filter(pk=old["id"]).update(created_at=timezone.now() - datetime.timedelta(days=2))
+    for name in ("One", "Two"):
+        api.profile(first_name="Ada", last_name=name)
+    yesterday = (timezone.now() - datetime.timedelta(days=1)).strftime("%Y-%m-%d %H:%M:%S")
+
+    for query, found in (
+        ({"search": "7"}, ["Old"]),
+        ({"search": "ada", "filter[created_at][lt]": yesterday}, ["Old"]),
+        ({"search": "ada", "filter[last_name]": "two"}, ["Two"]),
+        ({"search": "ada", "filter[created_at][gte]": yesterday}, ["One", "Two"]),
+    ):
+        body = api.get("/profiles", query).json()
+        assert sorted(row["last_name"] for row in body["data"]) == found
+        assert "total_is_estimate" not in body["meta"]
 
 
 def test_deleted_profiles_are_listed_only_when_asked_for(api, ada, bo) -> None:

@@ -55,6 +55,21 @@ def test_a_search_that_names_nobody_finds_nobody(editor, ada, bo, text):
     assert rows(editor.get(LIST, {"q": text})) == []
 
 
+def test_a_search_goes_through_what_the_filters_leave_and_says_when_it_is_cut(editor, ada, by, monkeypatch):
+    monkeypatch.setattr("identities.matching.MOST_FOUND", 2)
+    for number in range(3):
+        route(f"pos:{number}", by=by, first_name="Ada", last_name=f"No. {number}")
+    Profile.objects.filter(pk=ada.pk).update(profile_type="temporary")
+
+    cut = editor.get(LIST, {"q": "ada"})
+    filtered = editor.get(LIST, {"q": "ada", "profile_type__exact": "temporary"})
+
+    assert len(rows(cut)) == 2
+    assert "2 profiles or more" in read(cut)
+    assert ["Ada Lovelace" in row for row in rows(filtered)] == [True]
+    assert "or more" not in read(filtered)
+
+
 def test_the_list_filters_by_type_and_lock(editor, ada, bo):
     Profile.objects.filter(pk=ada.pk).update(profile_type="temporary", locked=True)
 
