@@ -6,6 +6,7 @@ Everything here runs inside an operation that holds the profile's lock.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from identities import handles
 from identities.handles import Sent
@@ -16,6 +17,13 @@ from profiles.refusing import Refused
 
 # Word for word as existing clients expect them (API.md 3).
 TAKEN = {EMAIL: "The email exists", MOBILE_PHONE: "The phone number exists"}
+
+
+class Changed(NamedTuple):
+    """Which column of which profile shows another contact point now, or none."""
+
+    profile: Profile
+    field: str
 
 
 def read(contacts: Mapping[str, str | None], *, writer: Extension | None) -> dict[str, Identity | None]:

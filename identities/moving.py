@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -67,16 +67,25 @@ def preview(identity: Identity, profile: Profile) -> Preview:
     )
 
 
-def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Identity:
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An identity on its new profile, and the columns that show another contact point for it, on either side."""
+
+    identity: Identity
+    contacts_changed: list[contacts.Changed] = field(default_factory=list)
+
+
+def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Moved:
     """Give an identity to another profile; the pair goes alone, what it brought stays.
 
     Reserved pairs move like all others, since the pair itself does not change. The identity is no longer primary.
     A contact point that was shown gives way to the oldest that is left, and is shown by its new profile if that has
-    none. Moving a pair back takes the earlier move back. Ids are literal (API.md 3): raises Identity.DoesNotExist,
-    Profile.DoesNotExist, and Refused `already_merged` with the survivor, `profile_deleted`, `too_many_identities`.
+    none; `contacts_changed` says so. Moving a pair back takes the earlier move back. Ids are literal (API.md 3):
+    raises Identity.DoesNotExist, Profile.DoesNotExist, and Refused `already_merged` with the survivor,
+    `profile_deleted`, `too_many_identities`.
     """
 
-    def attempt() -> Identity:
+    def attempt() -> Moved:
         row = Identity.objects.select_related("handle").get(pk=identity_id)
         held = hold([row.pair], profile_ids=[row.profile_id, to])
         current = held.identities.get(row.pair)
@@ -87,17 +96,16 @@ def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Identity:
         profile = _literal(held.profiles.get(to))
         current.profile = former
         if former == profile:
-            return current
+            return Moved(current)
         keep_rules([current.handle])
         refuse_over_limit(current, profile)
         old = state(current)
         current.profile, current.is_primary, current.updated_at = profile, False, timezone.now()
         current.save()
         _record(current, former, profile, reason=reason, by=by)
-        if current.handle_id in BUILT_IN:
-            _show_contacts(current, former, profile, by=by)
+        changed = _show_contacts(current, former, profile, by=by) if current.handle_id in BUILT_IN else []
         audited("moved", current, by=by, old=old, new=state(current)).save()
-        return current
+        return Moved(current, changed)
 
     return settle(attempt)
 
@@ -143,15 +151,16 @@ def _last_move(row: Identity) -> Move | None:
     return moves.order_by("pk").last()
 
 
-def _show_contacts(row: Identity, former: Profile, profile: Profile, *, by: By) -> None:
+def _show_contacts(row: Identity, former: Profile, profile: Profile, *, by: By) -> list[contacts.Changed]:
     column = row.handle_id
     before = {one.pk: getattr(one, column) for one in (former, profile)}
     contacts.show_what_is_left(former)
     if contacts.shown(profile, row.handle_id) is None:
         contacts.show(profile, row.handle_id, row)
-    for one in (former, profile):
-        if getattr(one, column) != before[one.pk]:
-            one.updated_at = timezone.now()
-            one.save()
-            old, new = {column: before[one.pk]}, {column: getattr(one, column)}
-            auditing.write([auditing.entry("updated", one, by=by, profile=one, old=old, new=new)])
+    changed = [one for one in (former, profile) if getattr(one, column) != before[one.pk]]
+    for one in changed:
+        one.updated_at = timezone.now()
+        one.save()
+        old, new = {column: before[one.pk]}, {column: getattr(one, column)}
+        auditing.write([auditing.entry("updated", one, by=by, profile=one, old=old, new=new)])
+    return [contacts.Changed(one, column) for one in changed]

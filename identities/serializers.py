@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from identities.handles import Sent
-from identities.models import ApiToken, Handle, RoutingLogEntry
+from identities.models import BUILT_IN, ApiToken, Handle, RoutingLogEntry
 from omneo_identity.api.fields import IdentifierField, InstantField, StrictBoolean, StrictText, StrictUUID
 from omneo_identity.api.schema import example
 
@@ -108,6 +108,14 @@ class ResolveSerializer(serializers.Serializer[Any]):
 class ResolvedSerializer(PairSerializer):
     identifier = serializers.CharField()  # type: ignore[assignment]
     profile_id = serializers.UUIDField(allow_null=True)
+
+
+@example({"profile_id": ADA, "field": "email"})
+class ContactChangedSerializer(serializers.Serializer[Any]):
+    """A contact field that shows another value since, or none: the pair that it showed has gone or has come."""
+
+    profile_id = serializers.UUIDField()
+    field = serializers.ChoiceField(list(BUILT_IN))
 
 
 @example({"profile_id": ADA, "reason": "Ada showed this card in the shop in George Street."})

@@ -20,6 +20,7 @@ from identities.serializers import (
     BatchAnswerSerializer,
     BatchRowSerializer,
     BatchSerializer,
+    ContactChangedSerializer,
     HandleChangeSerializer,
     HandleSerializer,
     IdentityChangeSerializer,
@@ -150,13 +151,18 @@ class IdentityViewSet(ApiViewSet):
         default = body.validated_data.get("profile_id")
         return one([self._batch_row(row, default) for row in body.validated_data["identities"]])
 
-    @extend_schema(request=MoveSerializer, responses=data_of(IdentitySerializer), summary="Move an identity")
+    @extend_schema(
+        request=MoveSerializer,
+        responses=data_of(IdentitySerializer, contacts_changed=ContactChangedSerializer(many=True)),
+        summary="Move an identity",
+    )
     def move(self, request: Request, identity_id: int) -> Response:
         body = MoveSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         to, reason = body.validated_data["profile_id"], body.validated_data["reason"]
         moved = moving.move(identity_id, to=to, reason=reason, by=by(request))
-        return one(document(moved.pk))
+        changed = [{"profile_id": one.profile.pk, "field": one.field} for one in moved.contacts_changed]
+        return one(document(moved.identity.pk), contacts_changed=changed)
 
     def required(self, name: str) -> str:
         text = self.request.query_params.get(name, "")

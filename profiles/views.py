@@ -6,12 +6,12 @@ from typing import Any
 from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from identities import lookup, matching, releasing, routing
+from identities.serializers import ContactChangedSerializer
 from identities.views import fragments, profile_key
 from omneo_identity.api.auth import by, source, token_of
 from omneo_identity.api.schema import data_of
@@ -114,8 +114,8 @@ class ProfileViewSet(ApiViewSet):
         request=ProfileTypeSerializer,
         responses=data_of(
             ProfileSerializer,
-            not_returned=NotReturnedSerializer(many=True, required=False),
-            contacts_changed=serializers.ListField(child=serializers.CharField(), required=False),
+            not_returned=NotReturnedSerializer(many=True),
+            contacts_changed=ContactChangedSerializer(many=True),
         ),
         summary="Change a profile's type; undelete it",
     )
@@ -130,7 +130,8 @@ class ProfileViewSet(ApiViewSet):
         gone = [
             {**one.pair._asdict(), "profile_id": one.owner.pk if one.owner else None} for one in retyped.not_returned
         ]
-        return one(lookup.profile(pk), not_returned=gone, contacts_changed=retyped.contacts_changed)
+        changed = [{"profile_id": pk, "field": name} for name in retyped.contacts_changed]
+        return one(lookup.profile(pk), not_returned=gone, contacts_changed=changed)
 
     @extend_schema(
         request=SearchIdSerializer, responses=data_of(ProfileSerializer), summary="Find a profile by one of its ids"

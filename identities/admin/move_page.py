@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from identities import finding, moving
+from identities import contacts, finding, moving
 from identities.forms import MoveForm
 from identities.models import Identity
 from profiles.admin.base import PlainAdmin, Question, by, change_url, link
@@ -29,8 +29,10 @@ def move_page(page: PlainAdmin, request: HttpRequest, identity: Identity) -> Htt
 
     def act() -> str:
         moved = moving.move(identity.pk, to=to.pk, reason=form.cleaned_data["reason"], by=by(request))
-        page.log_change(request, moved, _("Moved to the profile %(profile)s.") % {"profile": to.pk})
-        back = f"{page.object_url('move', moved)}?{urlencode({'to': str(identity.profile_id)})}"
+        for changed in moved.contacts_changed:
+            messages.warning(request, _shows_now(changed))
+        page.log_change(request, moved.identity, _("Moved to the profile %(profile)s.") % {"profile": to.pk})
+        back = f"{page.object_url('move', identity)}?{urlencode({'to': str(identity.profile_id)})}"
         told = _("Moved %(name)s to %(profile)s.") % {"name": label, "profile": to}
         return format_html('{} <a href="{}">{}</a>', told, back, _("Take it back"))
 
@@ -110,3 +112,11 @@ def _consequences(preview: moving.Preview) -> list[str]:
         reserved = _("Its handle stays reserved: only %(extension)s can change the identifier.")
         told.append(reserved % {"extension": preview.identity.handle.reserved_for_id})
     return [str(one) for one in told]
+
+
+def _shows_now(changed: contacts.Changed) -> SafeString:
+    """Whose e-mail or mobile is another one now: what was told before may have been overtaken."""
+    contact = getattr(changed.profile, changed.field)
+    text = _("{profile} shows {contact} now.") if contact else _("{profile} shows no {field} now.")
+    field = changed.profile._meta.get_field(changed.field).verbose_name  # type: ignore[union-attr]
+    return format_html(text, profile=link(changed.profile), contact=contact, field=field)

@@ -214,6 +214,22 @@ def test_a_contact_that_is_moved_away_gives_way_to_the_oldest_left(
     assert held(bo)[field] == [value, second] or held(bo)[field] == [second, value]
 
 
+@pytest.mark.parametrize(("field", "value", "other", "words"), CONTACTS)
+def test_a_move_reports_whose_shown_contact_it_changes(api, ada_with_two, bo, field, value, other, words) -> None:
+    eve = api.profile(first_name="Eve")
+    first, second = Identity.objects.filter(handle=field, profile=ada_with_two["id"]).order_by("pk")
+    told = []
+
+    for identity, to in ((second, bo), (second, eve), (first, eve), (first, eve)):
+        body = {"profile_id": to["id"], "reason": "Theirs"}
+        told.append(api.post(f"/identities/{identity.pk}/move", body).json()["contacts_changed"])
+
+    def changed(*profiles) -> list[dict[str, str]]:
+        return [{"profile_id": profile["id"], "field": field} for profile in profiles]
+
+    assert told == [changed(bo), changed(bo, eve), changed(ada_with_two), []]
+
+
 def test_an_undelete_shows_what_is_left_and_reports_it(api, ada_with_two, bo) -> None:
     api.delete(f"/profiles/{ada_with_two['id']}")
     put(api, bo, email="ada@example.com", mobile_phone="+61404123123")
@@ -221,7 +237,10 @@ def test_an_undelete_shows_what_is_left_and_reports_it(api, ada_with_two, bo) ->
     body = api.put(f"/profiles/{ada_with_two['id']}/update-type", {"profile_type": "active"}).json()
 
     assert (body["data"]["email"], body["data"]["mobile_phone"]) == ("bo@example.com", "+61404999888")
-    assert sorted(body["contacts_changed"]) == ["email", "mobile_phone"]
+    assert body["contacts_changed"] == [
+        {"profile_id": ada_with_two["id"], "field": "email"},
+        {"profile_id": ada_with_two["id"], "field": "mobile_phone"},
+    ]
     assert {(row["handle"], row["identifier"], row["profile_id"]) for row in body["not_returned"]} == {
         ("email", "ada@example.com", bo["id"]),
         ("mobile_phone", "+61404123123", bo["id"]),
@@ -234,7 +253,7 @@ def test_an_undelete_with_no_contact_left_shows_none(api, ada, bo) -> None:
 
     body = api.put(f"/profiles/{ada['id']}/update-type", {"profile_type": "active"}).json()
 
-    assert (body["data"]["email"], body["contacts_changed"]) == ("", ["email"])
+    assert (body["data"]["email"], body["contacts_changed"]) == ("", [{"profile_id": ada["id"], "field": "email"}])
     assert body["data"]["mobile_phone"] == "+61404123123"
 
 

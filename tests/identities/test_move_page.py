@@ -78,6 +78,15 @@ def test_the_preview_tells_what_else_changes(editor, ada, bo, ada_again, by):
     assert "no such contact" not in primary
 
 
+def test_what_the_profiles_show_since_is_told(editor, ada, ada_again, by):
+    update(ada, email="ada@example.com", by=by)
+
+    told = read(editor.post(page(ada.identities.get(), ada_again), {"reason": "Hers."}, follow=True))
+
+    assert "Ada Lovelace shows no e-mail now." in told
+    assert "Augusta Ada King shows ada@example.com now." in told
+
+
 def test_a_reserved_identity_can_be_moved_since_its_pair_stays(editor, ada, ada_again, by, klaviyo):
     reserved = add(ada, "klaviyo:01HXK3V7Q2M5Z8", by=by, source=klaviyo)
 

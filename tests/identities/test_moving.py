@@ -7,6 +7,7 @@ import pytest
 from identities import lookup, moving, releasing, routing
 from identities.handles import Sent
 from identities.models import Handle, Identity
+from identities.moving import Moved
 from profiles.auditing import By
 from profiles.models import Audit, Move, Profile
 from profiles.refusing import Refused
@@ -22,7 +23,7 @@ def test_an_identity_moves_alone_and_later_writes_follow_it(
     till = route("loyalty-card:1804974", "pos:7", by=by).identity
     assert till == card
 
-    moved = moving.move(card.pk, to=ada_again.pk, reason="She lent it to her daughter", by=by)
+    moved = moving.move(card.pk, to=ada_again.pk, reason="She lent it to her daughter", by=by).identity
 
     assert (moved.pk, moved.profile, moved.is_primary) == (card.pk, ada_again, False)
     assert (pairs_of(ada), pairs_of(ada_again)) == (["pos:7"], ["loyalty-card:1804974"])
@@ -68,7 +69,7 @@ def test_moving_to_where_it_is_changes_nothing(ada: Profile, by: By) -> None:
     card = add(ada, Sent("loyalty-card", "1804974", is_primary=True), by=by)
     before = everything_of(ada)
 
-    assert moving.move(card.pk, to=ada.pk, reason="", by=by) == card
+    assert moving.move(card.pk, to=ada.pk, reason="", by=by) == Moved(card, [])
 
     assert everything_of(ada) == before
     assert not Move.objects.exists()
@@ -80,12 +81,16 @@ def test_a_contact_is_shown_by_its_new_profile_only_if_that_shows_none(
     ada = update(ada, by=by, email="Ada@example.com", mobile_phone="0404 123 123")
     update(ada_again, by=by, email="king@example.com")
 
-    for identity in ada.identities.all():
-        moving.move(identity.pk, to=ada_again.pk, reason="Hers", by=by)
+    email, mobile = ada.identities.order_by("handle")
+    by_email, by_mobile = (moving.move(row.pk, to=ada_again.pk, reason="Hers", by=by) for row in (email, mobile))
 
+    assert by_email.contacts_changed == [(ada, "email")]
+    assert by_mobile.contacts_changed == [(ada, "mobile_phone"), (ada_again, "mobile_phone")]
     ada_again.refresh_from_db()
     assert (ada_again.email, ada_again.mobile_phone) == ("king@example.com", "+61404123123")
     assert pairs_of(ada_again) == ["email:ada@example.com", "email:king@example.com", "mobile_phone:+61404123123"]
+    card = add(ada, "loyalty-card:1804974", by=by)
+    assert moving.move(card.pk, to=ada_again.pk, reason="Hers", by=by).contacts_changed == []
 
 
 def test_a_move_keeps_to_the_limits_of_its_new_profile(ada: Profile, ada_again: Profile, bo: Profile, by: By) -> None:

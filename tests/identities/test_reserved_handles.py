@@ -151,7 +151,7 @@ def test_a_deleted_profiles_reserved_pair_is_free_for_its_extension_only(
 def test_a_move_carries_a_reserved_pair_along_and_reading_is_free(
     identity: Identity, ada: Profile, ada_again: Profile, bo: Profile, by: By
 ) -> None:
-    moved = moving.move(identity.pk, to=ada_again.pk, reason="The same person", by=by)
+    moved = moving.move(identity.pk, to=ada_again.pk, reason="The same person", by=by).identity
 
     assert (moved.pk, moved.profile, moved.source_id) == (identity.pk, ada_again, "shopify")
     assert lookup.resolve([("shopify", "6432187489345")]) == [ada_again.pk]
