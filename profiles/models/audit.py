@@ -32,6 +32,8 @@ class Audit(models.Model):
         indexes = [
             # "What happened to this row?", from its admin page.
             models.Index(fields=["auditable_type", "auditable_key", "id"], name="audit_by_row"),
+            # filter[event] of GET /audits, newest first.
+            models.Index(fields=["event", "-id"], name="audit_by_event"),
             # filter[created_at] of GET /audits.
             models.Index(fields=["created_at", "id"], name="audit_by_time"),
         ]
