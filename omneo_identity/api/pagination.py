@@ -115,7 +115,9 @@ class PageEnvelope(BasePagination):
         self.request = request
         self.number = _integer(request, NUMBER, default=1, largest=MAX_NUMBER)
         self.size = _integer(request, SIZE, default=DEFAULT_SIZE, largest=MAX_SIZE)
-        self.total = queryset.order_by()[: COUNTED + 1].count()
+        # The keys alone: what a list tells besides of each row may cost a query for each.
+        keys = queryset.order_by().values("pk")
+        self.total = keys[: COUNTED + 1].count()
         self.total_is_estimate = self.total > COUNTED
         rows = self._rows(queryset)
         # A search that is cut has more to find than there are rows to page through.
@@ -133,7 +135,7 @@ class PageEnvelope(BasePagination):
 
     def _estimate(self, queryset: QuerySet[Any, Any], start: int, found: int) -> None:
         """Guess the total, but never against what this page saw: clients walk a list by its `next`."""
-        (plan,) = json.loads(queryset.order_by().explain(format="json"))
+        (plan,) = json.loads(queryset.order_by().values("pk").explain(format="json"))
         guess = max(self.total, int(plan["Plan"]["Plan Rows"]))
         if found > self.size:
             self.total = max(guess, start + found)

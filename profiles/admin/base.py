@@ -81,7 +81,8 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return cast(QuerySet[Any], self.object_list).order_by()[:MOST_COUNTED].count()
+        # The keys alone: what a list tells besides of each row may cost a query for each.
+        return cast(QuerySet[Any], self.object_list).order_by().values("pk")[:MOST_COUNTED].count()
 
     @property
     def is_capped(self) -> bool:

@@ -85,6 +85,13 @@ def test_a_list_costs_the_same_for_one_row_and_for_fifty(
     assert len(many) >= len(few) + 50
 
 
+def test_the_count_of_handles_does_not_count_what_each_is_used_for(api, ada) -> None:
+    count, page = statements(lambda: api.get("/handles"))[-2:]
+
+    assert "COUNT(*)" in count
+    assert ("identities_identity" in count, "identities_identity" in page) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("path", "queries"),
     [

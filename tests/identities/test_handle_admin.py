@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from identities.models import Handle
@@ -141,6 +143,14 @@ def test_readers_and_editors_only_look(ada):
         assert client.get(page("pos")).status_code == 200
         assert client.post(page("pos"), {"label": "x"}).status_code == 403
         assert client.get(ADD).status_code == 403
+
+
+def test_counting_the_list_does_not_count_what_each_handle_is_used_for(keeper):
+    with CaptureQueriesContext(connection) as queries:
+        keeper.get(LIST)
+
+    (count,) = [query["sql"] for query in queries if "COUNT(*)" in query["sql"] and "LIMIT 10000" in query["sql"]]
+    assert "identities_identity" not in count
 
 
 def test_the_list_costs_the_same_for_few_handles_and_for_many(keeper, by, django_assert_num_queries):
