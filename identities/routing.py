@@ -38,6 +38,7 @@ from profiles.models import Profile
 from profiles.refusing import Refused
 
 BIRTH = ("birth_year", "birth_month", "birth_day")
+EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(slots=True)
@@ -319,7 +320,8 @@ def _reached(
 def _fill(profile: Profile, fields: Mapping[str, Any]) -> list[str]:
     """Set the empty columns among these, and name those that hold something else.
 
-    The parts of a birth date go together: half of one person's and half of another's is nobody's.
+    The parts of a birth date go together: half of one person's and half of another's is nobody's. Those of the
+    attributes, `comms`, `appearance` and `dates`, are filled each for itself.
     """
     birth = {name: fields[name] for name in BIRTH if fields.get(name)}
     _clean(Profile(**birth))
@@ -328,9 +330,13 @@ def _fill(profile: Profile, fields: Mapping[str, Any]) -> list[str]:
     not_taken = []
     for name, value in fields.items():
         current = getattr(profile, name)
-        if value in (None, "", [], {}) or current == value:
+        if name == "attributes":
+            profile.attributes = _filled(current, value)
+            if any(profile.attributes[key] != part for key, part in value.items() if part not in EMPTY):
+                not_taken.append(name)
+        elif value in EMPTY or current == value:
             continue
-        if current not in (None, "", [], {}) or (name in birth and other_birth):
+        elif current not in EMPTY or (name in birth and other_birth):
             not_taken.append(name)
         else:
             setattr(profile, name, value)
@@ -343,6 +349,12 @@ def _fill(profile: Profile, fields: Mapping[str, Any]) -> list[str]:
                 setattr(profile, name, None)
                 not_taken.append(name)
     return not_taken
+
+
+def _filled(attributes: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """These attributes with the parts of those sent that they have nothing of."""
+    missing = {key: part for key, part in sent.items() if part not in EMPTY and attributes.get(key) in EMPTY}
+    return {**attributes, **missing}
 
 
 def _note_conflict(

@@ -476,6 +476,38 @@ def test_bad_blocked_and_reserved_pairs_are_set_aside(api) -> None:
     assert body["routing"]["log_entry_id"] in RoutingLogEntry.objects.values_list("pk", flat=True)
 
 
+@pytest.mark.parametrize(
+    ("known", "sent", "filled", "not_taken"),
+    [
+        ({}, {"comms": {"sms": True}}, {"comms": {"sms": True}}, []),
+        ({"comms": {"sms": True}}, {"dates": [1], "appearance": {}}, {"comms": {"sms": True}, "dates": [1]}, []),
+        ({"comms": {}, "dates": []}, {"comms": {"sms": True}}, {"comms": {"sms": True}}, []),
+        ({"comms": {"sms": True}}, {"comms": {"sms": True}, "dates": None}, {"comms": {"sms": True}}, []),
+        ({"comms": {"sms": True}}, {"comms": {"email": True}}, {"comms": {"sms": True}}, ["attributes"]),
+        (
+            {"comms": {"sms": True}},
+            {"comms": {"email": True}, "appearance": {"eyes": "brown"}},
+            {"comms": {"sms": True}, "appearance": {"eyes": "brown"}},
+            ["attributes"],
+        ),
+    ],
+)
+def test_attributes_of_a_known_profile_are_filled_each_part_for_itself(api, known, sent, filled, not_taken) -> None:
+    api.profile(attributes=known, identities=[pair(CARD, "1")])
+
+    body = api.post("/profiles", {"attributes": sent, "identities": [pair(CARD, "1")]}).json()
+
+    assert body["data"]["attributes"] == {"comms": {}, "appearance": {}, "dates": []} | filled
+    assert body["routing"]["not_taken"] == not_taken
+
+
+def test_attributes_that_fill_nothing_change_nothing(api, unchanged) -> None:
+    api.profile(attributes={"comms": {"sms": True}}, identities=[pair(CARD, "1")])
+
+    with unchanged():
+        api.post("/profiles", {"attributes": {"comms": {}, "dates": []}, "identities": [pair(CARD, "1")]})
+
+
 def test_an_extension_brings_its_own_reserved_pair(shopify) -> None:
     body = shopify.post("/profiles", {"identities": [pair("shopify", 6432187489345)]}).json()
 
