@@ -102,13 +102,14 @@ def _admin(password: str) -> User:
     return admin
 
 
-def _token() -> str:
-    from django.utils import timezone
-
+def _token(admin: User) -> str:
+    """A fresh token with every scope. The one that the last start printed ends."""
+    from identities import issuing
     from identities.models import ApiToken
+    from profiles.auditing import By
 
-    former = ApiToken.objects.filter(name="Demo", extension=None, revoked_at=None)
-    former.update(revoked_at=timezone.now())
+    for former in ApiToken.objects.filter(name="Demo", extension=None, revoked_at=None):
+        issuing.revoke(former, by=By(admin))
     printed = io.StringIO()
     call_command("issue_token", "--name", "Demo", "--all-scopes", stdout=printed)
     return printed.getvalue().strip()
@@ -118,7 +119,7 @@ def _introduce(admin: User, password: str) -> None:
     from identities.models import Identity
 
     site = f"http://127.0.0.1:{settings.PORT}"
-    token = _token()
+    token = _token(admin)
     # Whoever has taken the sample apart still gets a demo; the second line then answers 404, and says so.
     named = Identity.objects.filter(handle="loyalty-card", identifier=CARD)
     profile_id = named.values_list("profile_id", flat=True).first()

@@ -19,7 +19,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from omneo_identity import database, settings
+from identities.models import ApiToken
+from omneo_identity import database, demo, settings
+from omneo_identity.api.auth import SCOPES
+from profiles.models import Audit
 
 ROOT = Path(settings.__file__).parent.parent
 MACHINE = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
@@ -124,6 +127,23 @@ def test_every_target_is_in_the_help(checkout):
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
     assert re.findall(r"^make ([a-z]+)", listed, re.MULTILINE) == targets
+
+
+@pytest.mark.django_db
+def test_the_demos_new_token_ends_the_last_one_and_the_audit_says_so(operator):
+    first, second = (demo._token(operator) for _start in range(2))
+
+    assert ApiToken.objects.authenticate(first) is None
+    token = ApiToken.objects.authenticate(second)
+    assert token is not None
+    assert (token.name, token.extension, list(token.scopes)) == ("Demo", None, list(SCOPES))
+    former = ApiToken.objects.exclude(pk=token.pk).get()
+    audit = Audit.objects.get(event="revoked")
+    assert (audit.by, audit.auditable_key, audit.old_values) == (
+        operator,
+        str(former.pk),
+        {"name": "Demo", "key": former.key},
+    )
 
 
 def manage(checkout: Checkout, *arguments: str) -> str:
