@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts, handles, routing_log
+from identities import contacts, filling, handles, routing_log
 from identities.attaching import (
     attach,
     audited,
@@ -36,9 +36,6 @@ from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
-
-BIRTH = ("birth_year", "birth_month", "birth_day")
-EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(slots=True)
@@ -222,7 +219,7 @@ def remove(identity_id: int, *, of: uuid.UUID | None = None, by: By, source: Ext
         profile = row.profile
         if row.handle_id in BUILT_IN and contacts.shown(profile, row.handle_id) == row:
             contacts.show(profile, row.handle_id, None)
-            _save(profile)
+            filling.save(profile)
         auditing.write([audited("deleted", row, by=by, old=state(row))])
         row.delete()
 
@@ -256,7 +253,7 @@ def update(
             profile.attributes = {**old["attributes"], **fields["attributes"]}
         for handle, identity in wanted.items():
             set_contact(profile, handle, identity, held=held, by=by, source=source)
-        _save_changes(profile, old, by=by)
+        filling.save_changes(profile, old, by=by)
         return profile
 
     return settle(attempt)
@@ -282,7 +279,7 @@ def _made(
     for identity in contact:
         refuse_taken_contact(identity, None, held=held, by=by, source=source)
         contacts.show(profile, identity.handle_id, identity)
-    _clean(profile)
+    filling.clean(profile)
     profile.save(force_insert=True)
     new = {name: value for name, value in fields.items() if value} | {one.handle_id: one.shown for one in contact}
     auditing.write([auditing.entry("created", profile, by=by, profile=profile, new=new)])
@@ -302,7 +299,7 @@ def _reached(
     """Fill what the known profile has empty; its own values win (API.md 3, POST /profiles)."""
     profile = held.profiles[decider.profile_id]
     old = {name: getattr(profile, name) for name in (*fields, *wanted)}
-    not_taken = _fill(profile, fields)
+    not_taken = filling.fill(profile, fields)
     for handle, identity in wanted.items():
         if identity is None:
             continue
@@ -313,48 +310,8 @@ def _reached(
             set_contact(profile, handle, identity, held=held, by=by, source=source)
         elif not is_held:
             not_taken.append(handle)
-    _save_changes(profile, old, by=by)
+    filling.save_changes(profile, old, by=by)
     return Routed(profile, "matched", not_taken=not_taken)
-
-
-def _fill(profile: Profile, fields: Mapping[str, Any]) -> list[str]:
-    """Set the empty columns among these, and name those that hold something else.
-
-    The parts of a birth date go together: half of one person's and half of another's is nobody's. Those of the
-    attributes, `comms`, `appearance` and `dates`, are filled each for itself.
-    """
-    birth = {name: fields[name] for name in BIRTH if fields.get(name)}
-    _clean(Profile(**birth))
-    before = {name: getattr(profile, name) for name in BIRTH}
-    other_birth = any(getattr(profile, name) not in (None, value) for name, value in birth.items())
-    not_taken = []
-    for name, value in fields.items():
-        current = getattr(profile, name)
-        if name == "attributes":
-            profile.attributes = _filled(current, value)
-            if any(profile.attributes[key] != part for key, part in value.items() if part not in EMPTY):
-                not_taken.append(name)
-        elif value in EMPTY or current == value:
-            continue
-        elif current not in EMPTY or (name in birth and other_birth):
-            not_taken.append(name)
-        else:
-            setattr(profile, name, value)
-    try:
-        profile.clean()
-    except ValidationError:
-        # Known parts and sent ones make no date together. The rest of the write stands.
-        for name in birth:
-            if before[name] is None:
-                setattr(profile, name, None)
-                not_taken.append(name)
-    return not_taken
-
-
-def _filled(attributes: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """These attributes with the parts of those sent that they have nothing of."""
-    missing = {key: part for key, part in sent.items() if part not in EMPTY and attributes.get(key) in EMPTY}
-    return {**attributes, **missing}
 
 
 def _note_conflict(
@@ -443,27 +400,3 @@ def _rewrite(row: Identity, wanted: Identity, *, held: Held, by: By, source: Ext
     if wanted.pair in held.identities:
         release(held.identities[wanted.pair], row.profile, held=held, by=by, source=source)
     row.handle, row.identifier, row.original = wanted.handle, wanted.identifier, wanted.original
-
-
-def _clean(profile: Profile) -> None:
-    try:
-        profile.clean()
-    except ValidationError as error:
-        raise Refused.because(error) from error
-
-
-def _save(profile: Profile) -> None:
-    profile.updated_at = timezone.now()
-    profile.save(force_update=True)
-
-
-def _save_changes(profile: Profile, old: Mapping[str, Any], *, by: By) -> None:
-    """Save a profile if any of these columns is no longer what it was, and audit what changed."""
-    changed = [name for name, value in old.items() if getattr(profile, name) != value]
-    if not changed:
-        return
-    _clean(profile)
-    _save(profile)
-    new = {name: getattr(profile, name) for name in changed}
-    before = {name: old[name] for name in changed}
-    auditing.write([auditing.entry("updated", profile, by=by, profile=profile, old=before, new=new)])
