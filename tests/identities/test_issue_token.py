@@ -30,6 +30,12 @@ def test_a_token_stands_alone_on_standard_output_and_works(capsys, client):
     assert audit.new_values["scopes"] == ["read-profiles", "read-identities"]
 
 
+def test_scopes_may_follow_each_other_or_stand_for_themselves(capsys):
+    issued(capsys, "--name", "Till", "--scope", "read-profiles", "read-identities", "--scope", "read-handles")
+
+    assert ApiToken.objects.get().scopes == ["read-profiles", "read-identities", "read-handles"]
+
+
 def test_an_extensions_token_speaks_for_the_extension(capsys):
     issued(capsys, "--name", "Shop", "--extension", "shopify", "--all-scopes")
 

@@ -22,7 +22,9 @@ class Command(BaseCommand):
         parser.add_argument("--name", required=True, help="What the token is for, as lists show it.")
         parser.add_argument("--extension", metavar="SLUG", help="Speak for this extension; without it, for staff.")
         scopes = parser.add_mutually_exclusive_group()
-        scopes.add_argument("--scope", action="append", default=[], metavar="S", help="May be given several times.")
+        scopes.add_argument(
+            "--scope", action="extend", nargs="+", default=[], metavar="S", help="One or more, also several times."
+        )
         scopes.add_argument("--all-scopes", action="store_true", help="Everything that the API knows.")
 
     def handle(self, *args: Any, **options: Any) -> None:
