@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -109,9 +109,14 @@ def _stored(row: Row, fields: Mapping[str, Any], *, by: By) -> Row:
     """Check and insert a new row, and audit it."""
     # A handle's fold follows from its name in clean(), which is after the fields have been checked.
     row.full_clean(exclude=["fold"])
-    with transaction.atomic():
-        row.save(force_insert=True)
-        auditing.write([auditing.entry("created", row, by=by, new=_plain(row, fields))])
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+            auditing.write([auditing.entry("created", row, by=by, new=_plain(row, fields))])
+    except IntegrityError:
+        # Somebody was faster, a writer of a new handle, say; the check finds the row now, and says so.
+        row.full_clean(exclude=["fold"])
+        raise
     return row
 
 

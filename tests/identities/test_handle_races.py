@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 
-from identities import handles
+from identities import cataloguing, handles
 from identities.handles import Sent
 from identities.models import Handle, Identity
 from profiles.auditing import By
@@ -68,3 +70,22 @@ def test_writers_of_two_new_handles_in_opposite_order_do_not_deadlock(bo: Profil
 
     assert met.errors == []
     assert Handle.objects.filter(name__in=["a1", "b1"]).count() == 2
+
+
+@pytest.mark.parametrize("name", ["new-till", "new_till"])
+def test_a_handle_that_a_writer_brings_while_staff_add_it_is_told_to_them(
+    name: str, ada: Profile, bo: Profile, by: By, monkeypatch
+) -> None:
+    clean = Handle.full_clean
+
+    def cleaned(handle: Handle, *args: Any, **kwargs: Any) -> None:
+        clean(handle, *args, **kwargs)
+        at_once(lambda: add(ada, "new-till:7", by=by))
+
+    monkeypatch.setattr(Handle, "full_clean", cleaned)
+
+    with pytest.raises(ValidationError) as refusal:
+        cataloguing.create({"name": name, "status": "agreed"}, by=by)
+
+    assert list(refusal.value.error_dict) == ["name"]
+    assert Handle.objects.get(fold="newtill").status == "undocumented"
