@@ -277,6 +277,7 @@ def state(row: Identity) -> dict[str, Any]:
         "is_primary": row.is_primary,
         "is_active": row.is_active,
         "profile_id": str(row.profile_id),
+        **({"by_contact": True} if row.by_contact else {}),
     }
 
 

@@ -146,8 +146,7 @@ def add(profile_id: uuid.UUID, sent: Sent, *, by: By, source: Extension | None) 
             row = held.identities[identity.pair]
             if row.by_contact:
                 keep_rules([identity.handle])
-                # Naming the pair for this very profile is what confirms it (API.md 4, rule 4).
-                Identity.objects.filter(pk=row.pk).update(by_contact=False)
+                _confirm(row, profile, identity.handle, by=by)
             return Added(row, created=False)
         refuse_over_limit(identity, profile)
         identity.addressed = profile_id
@@ -367,6 +366,15 @@ def _set_aside(
         {"handle": pair.handle, "identifier": pair.identifier, "code": refusal.code, "message": refusal.message}
         for pair, refusal in refused
     ]
+
+
+def _confirm(row: Identity, profile: Profile, handle: Handle, *, by: By) -> None:
+    """Naming the pair for this very profile is what confirms one that came by contact alone (API.md 4, rule 4)."""
+    row.profile, row.handle = profile, handle
+    old = state(row)
+    row.by_contact, row.updated_at = False, timezone.now()
+    row.save(update_fields=["by_contact", "updated_at"])
+    auditing.write([audited("updated", row, by=by, old=old, new=state(row))])
 
 
 def _refuse_writer(handle: Handle, writer: Extension | None) -> None:

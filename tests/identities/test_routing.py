@@ -319,6 +319,9 @@ def test_an_identity_that_came_by_contact_alone_is_confirmed_by_naming_it_for_th
     routing.change(till.pk, is_active=True, by=by, source=None)
 
     assert not ada.identities.filter(by_contact=True).exists()
+    confirmed = Audit.objects.filter(event="updated", old_values__by_contact=True).order_by("pk")
+    assert [audit.auditable_key for audit in confirmed] == [str(card.pk), str(till.pk)]
+    assert not any("by_contact" in audit.new_values for audit in confirmed)
     Identity.objects.filter(profile=bo).update(by_contact=False)
 
 
