@@ -91,7 +91,20 @@ class RoutingLogEntry(models.Model):
             models.Index(fields=["last_seen_at", "id"], name="routing_log_by_last_seen"),
             # The entries that concern a profile, on its page.
             GinIndex(fields=["candidates"], name="routing_log_by_candidate"),
+            # The admin's list as it opens, and from one open entry to the next.
+            models.Index(
+                fields=["last_seen_at", "id"], condition=Q(review_status="open"), name="routing_log_open_by_last_seen"
+            ),
+            # What was reviewed at once, for taking it back.
+            models.Index(
+                fields=["reviewed_at", "id"], condition=Q(reviewed_at__isnull=False), name="routing_log_by_reviewed"
+            ),
+            # The same event before; the open one has the constraint's index.
+            models.Index(fields=["fingerprint"], condition=~Q(review_status="open"), name="routing_log_past_by_event"),
+            # What else happened to this pair.
+            models.Index(fields=["handle", "identifier", "-id"], name="routing_log_by_pair"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_outcome_display()}: {self.handle} {self.identifier}"
+        # Without the pair: its handle may have become sensitive since, and names end up in titles and messages.
+        return f"{self.get_outcome_display()} #{self.pk}"
