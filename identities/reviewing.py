@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from django.db import IntegrityError, transaction
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from identities.holding import settle
 from identities.models import RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
+from profiles.models import Audit
 from profiles.refusing import Refused
 
 OPEN = RoutingLogEntry.Review.OPEN
+
+REVIEW = ["review_status", "review_note", "reviewed_by", "reviewed_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What `review_all` did: when, which entries have the status now, and which it left as they were."""
+
+    at: datetime.datetime
+    done: list[RoutingLogEntry] = field(default_factory=list)
+    changed: list[RoutingLogEntry] = field(default_factory=list)
+    reopened: list[RoutingLogEntry] = field(default_factory=list)
 
 
 def review(entry: RoutingLogEntry, *, status: str, note: str, by: By) -> RoutingLogEntry:
@@ -21,17 +40,58 @@ def review(entry: RoutingLogEntry, *, status: str, note: str, by: By) -> Routing
     """
     with transaction.atomic():
         entry = RoutingLogEntry.objects.select_for_update(no_key=True).get(pk=entry.pk)
-        old = {"review_status": entry.review_status, "review_note": entry.review_note}
-        new = {"review_status": status, "review_note": note}
-        if old == new:
+        if (entry.review_status, entry.review_note) == (status, note):
             return entry
-        entry.review_status, entry.review_note = status, note
-        entry.reviewed_by, entry.reviewed_at = (None, None) if status == OPEN else (by.user, timezone.now())
+        audit = _set(entry, status, note, at=timezone.now(), by=by)
         try:
             with transaction.atomic():
-                entry.save(update_fields=["review_status", "review_note", "reviewed_by", "reviewed_at"])
+                entry.save(update_fields=REVIEW)
         except IntegrityError as error:
             message = _("The same event has happened again since, and has an open entry of its own; review that one.")
             raise Refused("open_entry", message, field="review_status") from error
-        auditing.write([auditing.entry("reviewed", entry, by=by, profile=entry.routed_profile, old=old, new=new)])
+        auditing.write([audit])
     return entry
+
+
+def review_all(seen: Mapping[int, str], *, status: str, note: str, by: By) -> Reviewed:
+    """Give several entries one review, each as `review` would, in one transaction; nothing is refused.
+
+    In: the status that each entry, by its id, had when the person chose it. Out: one whose status is another by now
+    is left alone (`changed`): somebody else has looked at it meanwhile, or this very request came twice. One that
+    cannot be opened again, since its event has a newer open entry, is left alone too (`reopened`). Without a note
+    each keeps its own. All that were changed have the same `reviewed_at`, so that they can be found together again.
+
+    Locks the entries in key order, so that two people who review the same ones wait for each other.
+    """
+
+    def attempt() -> Reviewed:
+        reviewed, audits = Reviewed(timezone.now()), []
+        entries = list(RoutingLogEntry.objects.filter(pk__in=seen).order_by("pk").select_for_update(no_key=True))
+        prefetch_related_objects(entries, "routed_profile")
+        for entry in entries:
+            if entry.review_status != seen[entry.pk] or entry.review_status == status:
+                reviewed.changed.append(entry)
+                continue
+            audit = _set(entry, status, note or entry.review_note, at=reviewed.at, by=by)
+            try:
+                with transaction.atomic():
+                    entry.save(update_fields=REVIEW)
+            except IntegrityError:
+                reviewed.reopened.append(entry)
+                continue
+            audits.append(audit)
+            reviewed.done.append(entry)
+        auditing.write(audits)
+        return reviewed
+
+    # A write that counts several of them up may hold one and want another.
+    return settle(attempt)
+
+
+def _set(entry: RoutingLogEntry, status: str, note: str, *, at: datetime.datetime, by: By) -> Audit:
+    """Change the review in memory, and prepare its audit entry."""
+    old = {"review_status": entry.review_status, "review_note": entry.review_note}
+    new = {"review_status": status, "review_note": note}
+    entry.review_status, entry.review_note = status, note
+    entry.reviewed_by, entry.reviewed_at = (None, None) if status == OPEN else (by.user, at)
+    return auditing.entry("reviewed", entry, by=by, profile=entry.routed_profile, old=old, new=new)
