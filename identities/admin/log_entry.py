@@ -1,0 +1,196 @@
+"""What the page of one log entry shows: the sentence, the profiles, what was sent, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import QuerySet, prefetch_related_objects
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from identities import matching, normalising, telling
+from identities.admin import told
+from identities.admin.comparing import compare
+from identities.admin.timeline import others_of, timeline
+from identities.models import Handle, Identity, Pair, RoutingLogEntry
+from profiles.admin.base import pretty
+from profiles.models import Profile
+
+Outcome, OPEN = RoutingLogEntry.Outcome, RoutingLogEntry.Review.OPEN
+
+# A record with more identities than a page can show has them all in its raw form.
+MOST_SENT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SentField:
+    label: str
+    value: str | SafeString
+
+
+@dataclass(frozen=True, slots=True)
+class SentIdentity:
+    """A pair of the payload, and what became of it as things stand today."""
+
+    label: str
+    handle: str
+    identifier: str
+    became: SafeString
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What was sent, for reading; `raw` is all of it. `cut` is how many characters it had, when it was cut."""
+
+    fields: list[SentField]
+    identities: list[SentIdentity]
+    raw: SafeString
+    cut: int = 0
+    more: int = 0
+
+
+def context(entry: RoutingLogEntry, *, reader: told.Reader) -> dict[str, Any]:
+    """What the template shows of the entry to this reader."""
+    others = others_of(entry)
+    rows = telling.about([entry, *others])
+    told_of = telling.tell(entry, rows)
+    return {
+        "sentence": told.linked(told_of.sentence, told_of.parts, reader=reader),
+        "advice": [told.linked(one, told_of.parts, reader=reader) for one in told_of.advice],
+        "comparison": compare(entry) if told.may_view(reader, "profiles.profile") else None,
+        "payload": _payload(entry, reader=reader),
+        "timeline": timeline(entry, others, rows),
+        "source": told_of.parts["source"],
+        "reason": telling.reason(entry) if entry.outcome == Outcome.REFUSED else "",
+    }
+
+
+def neighbours(entry: RoutingLogEntry) -> tuple[RoutingLogEntry | None, RoutingLogEntry | None]:
+    """The open entries just before and after this one in the list: the next newer, and the next older."""
+    is_open = RoutingLogEntry.objects.filter(review_status=OPEN)
+    newer = is_open.filter(last_seen_at__gte=entry.last_seen_at)
+    older = is_open.filter(last_seen_at__lte=entry.last_seen_at)
+    return (
+        _first(newer.exclude(last_seen_at=entry.last_seen_at, pk__lte=entry.pk).order_by("last_seen_at", "pk")),
+        _first(older.exclude(last_seen_at=entry.last_seen_at, pk__gte=entry.pk).order_by("-last_seen_at", "-pk")),
+    )
+
+
+def _first(entries: QuerySet[RoutingLogEntry]) -> RoutingLogEntry | None:
+    return entries.only("pk").first()
+
+
+def _payload(entry: RoutingLogEntry, *, reader: told.Reader) -> Payload:
+    payload = entry.payload
+    if payload.get("truncated") is True and "beginning" in payload:
+        return Payload([], [], format_html("<pre>{}</pre>", payload["beginning"]), cut=payload.get("bytes") or 0)
+    sent = payload.get("identities") or []
+    handles = Handle.objects.select_related("renamed_to").in_bulk({one["handle"] for one in sent})
+    sent = [_masked(one, handles) for one in sent]
+    fields = {name: value for name, value in payload.items() if name != "identities"}
+    return Payload(
+        [SentField(_label(name), _value(fields[name])) for name in sorted(fields, key=_place)],
+        _identities(entry, sent[:MOST_SENT], handles, reader=reader),
+        pretty({**payload, "identities": sent} if "identities" in payload else payload),
+        more=max(len(sent) - MOST_SENT, 0),
+    )
+
+
+def _masked(one: Mapping[str, Any], handles: Mapping[str, Handle]) -> dict[str, Any]:
+    """A pair of the payload as it may be shown: its handle may have become sensitive since."""
+    return {**one, "identifier": telling.shown(one["identifier"], _current(one["handle"], handles))}
+
+
+def _current(name: str, handles: Mapping[str, Handle]) -> Handle | None:
+    handle = handles.get(name)
+    return handle and (handle.renamed_to or handle)
+
+
+ORDER = [field.name for field in Profile._meta.fields]
+
+
+def _place(name: str) -> tuple[int, str]:
+    """In the order of a profile's own fields, then by name; the database keeps no order."""
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+
+
+def _label(name: str) -> str:
+    try:
+        return capfirst(str(Profile._meta.get_field(name).verbose_name))  # type: ignore[union-attr]
+    except (FieldDoesNotExist, AttributeError):
+        return capfirst(name.replace("_", " "))
+
+
+def _value(value: Any) -> str | SafeString:
+    if value in (None, "", [], {}):
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list) and all(isinstance(one, str | int | float) for one in value):
+        return ", ".join(map(str, value))
+    return pretty(value) if isinstance(value, list | dict) else str(value)
+
+
+def _identities(
+    entry: RoutingLogEntry, sent: Sequence[dict[str, Any]], handles: Mapping[str, Handle], *, reader: told.Reader
+) -> list[SentIdentity]:
+    """Each pair that was sent, with whose it is today: two queries, however many."""
+    pairs = [_pair(one, handles) for one in sent]
+    owned = matching.owned({pair for pair in pairs if pair is not None})
+    prefetch_related_objects(list(owned.values()), "profile")
+    return [
+        SentIdentity(
+            telling.handle_label(one["handle"], handles.get(one["handle"])),
+            one["handle"],
+            one["identifier"],
+            _became(entry, pair, owned, is_this=_is_this(entry, one, handles), reader=reader),
+        )
+        for one, pair in zip(sent, pairs, strict=True)
+    ]
+
+
+def _pair(one: Mapping[str, Any], handles: Mapping[str, Handle]) -> Pair | None:
+    """The pair in its normal form, unless it is masked or can have none."""
+    handle = _current(one["handle"], handles)
+    if handle is None or one["identifier"].startswith(telling.MASKED):
+        return None
+    try:
+        return Pair(handle.name, normalising.normalise(handle.normaliser, one["identifier"].strip()))
+    except ValidationError:
+        return None
+
+
+def _is_this(entry: RoutingLogEntry, one: Mapping[str, Any], handles: Mapping[str, Handle]) -> bool:
+    """Whether a pair of the payload, as shown, is the one that the entry is about."""
+    identifier = telling.shown(entry.identifier, _current(one["handle"], handles))
+    return (one["handle"][:64], one["identifier"][:255]) == (entry.handle, identifier)
+
+
+def _became(
+    entry: RoutingLogEntry,
+    pair: Pair | None,
+    owned: Mapping[Pair, Identity],
+    *,
+    is_this: bool,
+    reader: told.Reader,
+) -> SafeString:
+    if entry.outcome == Outcome.REFUSED and is_this:
+        return format_html(_("left out: {reason}"), reason=telling.reason(entry))
+    if pair is None:
+        return format_html("{}", _("is masked or no identity, and not looked up"))
+    row = owned.get(pair)
+    if row is None:
+        return format_html("{}", _("nobody has it"))
+    parts = {"profile": telling.Part(row.profile.full_name, row.profile)}
+    if not row.profile.is_live:
+        return told.linked(_("was left behind by {profile}, who is deleted"), parts, reader=reader)
+    if row.conflict_id == entry.pk:
+        return told.linked(_("was attached to {profile} by this write"), parts, reader=reader)
+    if entry.outcome == Outcome.RELEASED_FROM and is_this:
+        return told.linked(_("was taken over, and belongs to {profile}"), parts, reader=reader)
+    return told.linked(_("belongs to {profile}"), parts, reader=reader)
