@@ -106,3 +106,13 @@ class ReviewForm(OperationForm):
     class Meta:
         model = RoutingLogEntry
         fields = ["review_status", "review_note"]
+
+
+class ReviewAllForm(forms.Form):
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        max_length=2000,
+        help_text=_("It is kept with each of them. Empty: each keeps the note that it has."),
+        widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"}),
+    )

@@ -84,9 +84,9 @@ class Form(HTMLParser):
         found = dict(attrs)
         name, value = found.get("name") or "", found.get("value") or ""
         kind = found.get("type")
-        if tag == "input" and name and kind not in ("submit", "checkbox"):
+        if tag == "input" and name and kind not in ("submit", "checkbox", "radio"):
             self.data[name] = value
-        elif tag == "input" and name and kind == "checkbox" and "checked" in found:
+        elif tag == "input" and name and kind in ("checkbox", "radio") and "checked" in found:
             self.data[name] = value or "on"
         elif tag == "textarea":
             self.text, self.data[name] = name, ""

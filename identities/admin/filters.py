@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from identities.models import ApiToken, Extension, Handle
+from identities.models import ApiToken, Extension, Handle, RoutingLogEntry
 
 # A longer list would not be read. Any other name can be written into the address.
 MOST_LISTED = 100
@@ -60,3 +64,46 @@ class SourceFilter(SimpleListFilter):
         if not self.value():
             return queryset
         return queryset.filter(Q(source=None) if self.value() == STAFF else Q(source=self.value()))
+
+
+class ReviewFilter(SimpleListFilter):
+    """Log entries by what a person has said of them: the open ones, unless something else is asked for."""
+
+    title = _("review")
+    parameter_name = "review_status__exact"
+
+    ALL = "all"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
+        return [*RoutingLogEntry.Review.choices, (self.ALL, _("all"))]
+
+    def value(self) -> str:
+        return super().value() or RoutingLogEntry.Review.OPEN
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        # Without the choice that Django puts first: nothing chosen means open here.
+        for lookup, title in self.lookup_choices:
+            query_string = changelist.get_query_string({self.parameter_name: lookup})
+            yield {"selected": self.value() == lookup, "query_string": query_string, "display": title}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset if self.value() == self.ALL else queryset.filter(review_status=self.value())
+
+
+class SeenFilter(SimpleListFilter):
+    """Log entries by when they last happened. Days begin at midnight where the reader is."""
+
+    title = _("last seen")
+    parameter_name = "seen"
+
+    DAYS = {"today": 0, "week": 7, "month": 30}
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
+        return [("today", _("today")), ("week", _("past 7 days")), ("month", _("past 30 days"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        days = self.DAYS.get(self.value() or "")
+        if days is None:
+            return queryset
+        today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        return queryset.filter(last_seen_at__gte=today - datetime.timedelta(days=days))
