@@ -17,6 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from identities import telling
 from identities.handles import mask
 from identities.models import BUILT_IN, Handle, Identity, RoutingLogEntry
 from profiles.admin.base import MOST_AT_ONCE, change_url
@@ -209,7 +210,7 @@ def _pair_of(audit: Audit) -> tuple[str, str]:
     return values.get("handle", ""), values.get("identifier", "")
 
 
-def _entries(profile: Profile) -> list[RoutingLogEntry]:
+def _entries(profile: Profile) -> list[dict[str, Any]]:
     """The newest log entries that concern the profile, as the one asked for, the one reached or a candidate."""
     table, newest = RoutingLogEntry._meta.db_table, MOST_EVENTS + 1
     # One index each; together they would be a scan of the log.
@@ -224,8 +225,9 @@ def _entries(profile: Profile) -> list[RoutingLogEntry]:
     with connection.cursor() as cursor:
         cursor.execute(" UNION ".join(parts), [profile.pk, newest] * len(parts))
         found = [pk for (pk,) in cursor.fetchall()]
-    entries = RoutingLogEntry.objects.filter(pk__in=found)
-    return list(entries.select_related("requested_profile", "routed_profile", "source", "by"))
+    entries = list(RoutingLogEntry.objects.filter(pk__in=found).select_related("source", "by").defer("payload"))
+    rows = telling.about(entries)
+    return [{"entry": entry, "sentence": str(telling.tell(entry, rows))} for entry in entries]
 
 
 def _moves(profile: Profile) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 
 from identities import releasing, routing
 from identities.handles import Sent
-from identities.models import ApiToken, Extension
+from identities.models import ApiToken, Extension, RoutingLogEntry
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
@@ -56,3 +56,7 @@ def every_page(ada: Profile) -> Iterator[str]:
         for page in OF_A_ROW if row is not None else []:
             with contextlib.suppress(NoReverseMatch):
                 yield reverse(f"{name}_{page}", args=[row.pk])
+    # Each outcome has a page that looks different, and so has a list with nothing in it.
+    for entry in RoutingLogEntry.objects.all():
+        yield reverse("admin:identities_routinglogentry_change", args=[entry.pk])
+    yield f"{reverse('admin:identities_routinglogentry_changelist')}?review_status__exact=dismissed"

@@ -143,7 +143,9 @@ def test_the_log_entries_that_concern_it_are_listed(editor, ada, bo, ada_again, 
         routing.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
     add(ada_again, "pos:1", by=by)
 
+    told = "Staff (operator) sent Loyalty card bo for Ada Lovelace; it belongs to Bo Diddley, so nothing was written."
     for profile, expected in ((ada, 1), (bo, 1), (ada_again, 0)):
+        assert read(editor.get(page(profile))).count(told) == expected
         content = editor.get(page(profile)).content.decode()
         assert (
             content.count("/admin/identities/routinglogentry/")
@@ -202,6 +204,6 @@ def test_the_page_costs_the_same_for_one_identity_and_for_fifty(editor, ada, by,
             add(ada, f"pos:{number}-{one}", by=by)
             route(f"pos:{number}-{one}", "pos:null", by=by)
         # Session, user, permissions twice, the profile, identities, handles to add, moves to and from, log entries
-        # (ids, rows), audits.
-        with django_assert_num_queries(12):
+        # (ids, rows, their profiles and handles), audits.
+        with django_assert_num_queries(14):
             editor.get(page(ada))
