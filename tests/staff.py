@@ -73,7 +73,7 @@ def issued(response: Any) -> tuple[ApiToken, str]:
 
 
 class Form(HTMLParser):
-    """Reads the fields of a page's forms, but for the one that logs out and buttons."""
+    """Reads the fields of a page's forms, but for buttons and the search that stands on every page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Form(HTMLParser):
         found = dict(attrs)
         name, value = found.get("name") or "", found.get("value") or ""
         kind = found.get("type")
-        if tag == "input" and name and kind not in ("submit", "checkbox", "radio"):
+        if tag == "input" and name and kind not in ("submit", "checkbox", "radio", "search"):
             self.data[name] = value
         elif tag == "input" and name and kind in ("checkbox", "radio") and "checked" in found:
             self.data[name] = value or "on"
