@@ -55,6 +55,20 @@ def rows(response: Any) -> list[str]:
     return [" ".join(html.unescape(re.sub(r"<[^>]+>", " ", row)).split()) for row in found]
 
 
+def links(response: Any) -> list[tuple[str, str]]:
+    """The text and address of every link of a page, in order."""
+    found = re.findall(r'<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>', response.content.decode(), flags=re.DOTALL)
+    return [
+        (" ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split()), html.unescape(url)) for url, text in found
+    ]
+
+
+def url_of(response: Any, text: str) -> str:
+    """Where the one link with this text leads."""
+    (url,) = (url for told, url in links(response) if told == text)
+    return url
+
+
 def filled(client: Client, url: str, **changed: Any) -> dict[str, Any]:
     """What a browser would send from the form on this page, with these fields changed."""
     form = Form()

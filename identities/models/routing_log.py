@@ -103,6 +103,10 @@ class RoutingLogEntry(models.Model):
             models.Index(fields=["fingerprint"], condition=~Q(review_status="open"), name="routing_log_past_by_event"),
             # What else happened to this pair.
             models.Index(fields=["handle", "identifier", "-id"], name="routing_log_by_pair"),
+            # How many entries are open, by outcome, extension and reason: the start page, an extension's health.
+            models.Index(
+                fields=["outcome", "source", "code"], condition=Q(review_status="open"), name="routing_log_open"
+            ),
         ]
 
     def __str__(self) -> str:

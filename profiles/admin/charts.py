@@ -35,14 +35,15 @@ class Bars:
     top: int
     first: str
     last: str
+    note: str = ""
     width: int = WIDTH
     height: int = HEIGHT
 
 
-def bars(title: str, points: Sequence[Point]) -> Bars:
+def bars(title: str, points: Sequence[Point], *, note: str = "") -> Bars:
     """Lay out one bar a point, from left to right; the highest fills the height.
 
-    A bar that is not nought stays visible beside a very high one.
+    A bar that is not nought stays visible beside a very high one. `note` stands below instead of the highest number.
     """
     top = max((point.value for point in points), default=0)
     slot = WIDTH / max(len(points), 1)
@@ -52,4 +53,4 @@ def bars(title: str, points: Sequence[Point]) -> Bars:
         drawn.append(
             Bar(point, round(position * slot, 1), HEIGHT - height, round(max(slot - GAP, 1), 1), height),
         )
-    return Bars(title, drawn, top, points[0].label if points else "", points[-1].label if points else "")
+    return Bars(title, drawn, top, points[0].label if points else "", points[-1].label if points else "", note)

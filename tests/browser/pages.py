@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
 from identities import releasing, routing
 from identities.handles import Sent
@@ -18,7 +20,8 @@ from profiles.refusing import Refused
 from tests.cast import add, route, update
 
 # Pages of a row that only some models have.
-OF_A_ROW = ["change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "revoke", "agree", "retire"]
+OF_A_ROW = ["change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"]
+OF_A_ROW += ["revoke", "agree", "retire"]
 
 
 def fill(by: By) -> Profile:
@@ -38,7 +41,16 @@ def fill(by: By) -> Profile:
     route("loyalty-card:1804974", "loyalty-card:7046671", "pos:null", by=by, first_name="Ada")
     add(bo, "pos:8", by=by)
     releasing.delete(gone.pk, by=by)
-    ApiToken.issue(user=klaviyo.service_account, name="Klaviyo", scopes=["read-profiles"], extension=klaviyo)
+    soon = timezone.now() + datetime.timedelta(days=3)
+    for name, expires_at in (("Klaviyo", None), ("Klaviyo, nightly", soon)):
+        ApiToken.issue(
+            user=klaviyo.service_account,
+            name=name,
+            scopes=["read-profiles", "from-elsewhere"],
+            extension=klaviyo,
+            expires_at=expires_at,
+        )
+    Extension.objects.filter(pk="klaviyo").update(secret_variables=["PATH", "KLAVIYO_SECRET"])
     ApiToken.issue(user=by.user, name="Mine", scopes=["read-profiles"])
     return ada
 
@@ -46,6 +58,7 @@ def fill(by: By) -> Profile:
 def every_page(ada: Profile) -> Iterator[str]:
     """The start page, the search, and of each model the list, the page that adds, and the pages of one row."""
     yield from ("/admin/", "/admin/search/?q=ada", "/admin/search/?q=nobody", "/admin/password_change/")
+    yield from (f"/admin/identities/extension/klaviyo/{page}/" for page in ("change", "issue-token", "disable"))
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield reverse(f"{name}_changelist")
