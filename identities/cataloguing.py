@@ -100,6 +100,21 @@ def change_extension(extension: Extension, fields: Mapping[str, Any], *, by: By)
         return _saved(extension, old, changed, by=by)
 
 
+def switch_extension(extension: Extension, *, enabled: bool, by: By) -> Extension:
+    """Refuse an extension's tokens from now on, or accept them again. One that is so already stays as it is.
+
+    Nothing else of the row is checked: whatever is wrong with it must not keep anybody from switching it off.
+    """
+    with transaction.atomic():
+        extension = Extension.objects.select_for_update(no_key=True).get(pk=extension.pk)
+        if extension.enabled != enabled:
+            extension.enabled = enabled
+            extension.save(update_fields=["enabled"])
+            old, new = {"enabled": not enabled}, {"enabled": enabled}
+            auditing.write([auditing.entry("updated", extension, by=by, old=old, new=new)])
+    return extension
+
+
 def _agree(handle: Handle, *, by: By) -> None:
     if handle.status == Handle.Status.AGREED:
         handle.agreed_by, handle.agreed_at = by.user, timezone.now()

@@ -9,7 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from identities.models import BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
-from profiles.forms import DateTimeWidget, LinesField, OperationForm
+from profiles.forms import LinesField, OperationForm
+
+# A day in any zone after this one is still a time that can be stored and read back.
+LAST_DAY = datetime.date(9000, 12, 31)
 
 
 class IdentityForm(OperationForm):
@@ -58,6 +61,8 @@ class BlockedIdentifierForm(OperationForm):
 
 
 class ExtensionForm(OperationForm):
+    """Without `enabled`: an extension is switched off by a page of its own, which says what stops."""
+
     secret_variables = LinesField(
         label=_("Secret variables"),
         longest=128,
@@ -67,7 +72,7 @@ class ExtensionForm(OperationForm):
 
     class Meta:
         model = Extension
-        fields = ["slug", "name", "enabled", "secret_variables"]
+        fields = ["slug", "name", "secret_variables"]
 
 
 class TokenForm(forms.Form):
@@ -78,15 +83,17 @@ class TokenForm(forms.Form):
         widget=forms.TextInput({"class": "vTextField"}),
     )
     scopes = forms.MultipleChoiceField(
-        label=_("Scopes"),
+        label=_("What it may do"),
         choices=[(scope, scope) for scope in SCOPES],
-        widget=forms.CheckboxSelectMultiple,
-        help_text=_("What whoever holds it may do."),
+        error_messages={"required": _("Tick at least one box: a token that may do nothing is of no use.")},
     )
-    expires_at = forms.SplitDateTimeField(
-        label=_("Expires"), required=False, widget=DateTimeWidget, help_text=_("Empty: never.")
+    expires_on = forms.DateField(
+        label=_("Expires"),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
+        help_text=_("It works until the end of this day. Empty: it never expires."),
     )
-
     rate_limit = forms.IntegerField(
         label=_("Rate limit"),
         required=False,
@@ -95,11 +102,22 @@ class TokenForm(forms.Form):
         help_text=_("Requests per minute. Empty: no limit."),
     )
 
-    def clean_expires_at(self) -> datetime.datetime | None:
-        expires_at: datetime.datetime | None = self.cleaned_data["expires_at"]
-        if expires_at is not None and expires_at <= timezone.now():
+    def clean_expires_on(self) -> datetime.date | None:
+        day: datetime.date | None = self.cleaned_data["expires_on"]
+        if day is not None and day < timezone.localdate():
             raise ValidationError(_("This is in the past."))
-        return expires_at
+        if day is not None and day > LAST_DAY:
+            raise ValidationError(_("This is too far in the future. Leave it empty for a token that never expires."))
+        return day
+
+    @property
+    def expires_at(self) -> datetime.datetime | None:
+        """The first moment after the last day, in the reader's zone."""
+        day: datetime.date | None = self.cleaned_data["expires_on"]
+        if day is None:
+            return None
+        midnight = datetime.datetime.combine(day + datetime.timedelta(days=1), datetime.time.min)
+        return midnight.replace(tzinfo=timezone.get_current_timezone())
 
 
 class ReviewForm(OperationForm):

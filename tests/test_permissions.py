@@ -71,7 +71,13 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     ),
     **pages("identities.handle", delete=NEVER),
     **pages("identities.blockedidentifier"),
-    **pages("identities.extension", delete=NEVER, issue_token=("identities.add_apitoken",)),
+    **pages(
+        "identities.extension",
+        delete=NEVER,
+        issue_token=("identities.add_apitoken",),
+        disable=("identities.change_extension",),
+        enable=("identities.change_extension",),
+    ),
     **pages(
         "identities.apitoken",
         **READ_ONLY | {"add": ("identities.add_apitoken",)},

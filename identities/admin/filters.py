@@ -41,11 +41,17 @@ class StateFilter(SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
-        return [("current", _("current")), ("expired", _("expired")), ("revoked", _("revoked"))]
+        return [
+            ("current", _("current")),
+            ("expiring", _("about to expire")),
+            ("expired", _("expired")),
+            ("revoked", _("revoked")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         found = {
             "current": ApiToken.objects.current(),
+            "expiring": ApiToken.objects.expiring(),
             "expired": ApiToken.objects.expired(),
             "revoked": ApiToken.objects.exclude(revoked_at=None),
         }.get(self.value() or "")
@@ -107,3 +113,15 @@ class SeenFilter(SimpleListFilter):
             return queryset
         today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
         return queryset.filter(last_seen_at__gte=today - datetime.timedelta(days=days))
+
+
+class ExtensionFilter(SourceFilter):
+    """Tokens by the extension that they speak for."""
+
+    title = _("extension")
+    parameter_name = "extension"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        return queryset.filter(extension=None if self.value() == STAFF else self.value())

@@ -21,6 +21,9 @@ PREFIX = "omneo"
 # "Last used" is for people, so once a minute is enough; a write for every request would be the hottest row of all.
 LAST_USED_STEP = datetime.timedelta(minutes=1)
 
+# How long before its end a token is told about: time enough to issue the next and bring it to where it is used.
+SOON = datetime.timedelta(days=14)
+
 
 def digest(secret: str) -> str:
     """What is kept of a secret. It has 256 random bits, so that a plain hash is as good as a slow one."""
@@ -30,6 +33,10 @@ def digest(secret: str) -> str:
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def current(self) -> ApiTokenQuerySet:
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+
+    def expiring(self) -> ApiTokenQuerySet:
+        """Those that are good today, and not for long."""
+        return self.current().filter(expires_at__lte=timezone.now() + SOON)
 
     def expired(self) -> ApiTokenQuerySet:
         return self.filter(expires_at__lte=timezone.now(), revoked_at=None)

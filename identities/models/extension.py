@@ -29,7 +29,11 @@ class Extension(models.Model):
         _("enabled"), default=True, help_text=_("A disabled extension's tokens are refused; its identities stay.")
     )
     secret_variables = ArrayField(
-        models.CharField(max_length=128),
+        models.CharField(
+            max_length=128,
+            # Also what keeps a secret itself out: hardly any is written in capitals alone.
+            validators=[RegexValidator(r"^[A-Z_][A-Z0-9_]*\Z", _("Use upper-case letters, digits and _."))],
+        ),
         verbose_name=_("secret variables"),
         default=list,
         blank=True,
