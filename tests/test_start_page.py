@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from identities import cataloguing, issuing, moving, releasing, reviewing, routing, surveying
+from identities import cataloguing, counting, issuing, moving, releasing, reviewing, routing
 from identities.admin import figures
 from identities.handles import Sent
 from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
@@ -124,7 +124,7 @@ def test_a_token_that_ends_soon_is_told_in_time(by, klaviyo):
 
 
 def test_counting_stops_at_ten_thousand(by):
-    entries = log(by, surveying.MOST_COUNTED)
+    entries = log(by, counting.MOST_COUNTED)
     reader = member("Reader")
     assert "10,000 Conflicts" in read(reader.get(START))
 
@@ -250,7 +250,7 @@ def test_a_day_begins_at_midnight_where_the_reader_is():
 
 
 def test_a_day_of_an_import_is_cut(by):
-    counts = [surveying.Count(3), surveying.Count(5000, is_capped=True)]
+    counts = [counting.Count(3), counting.Count(5000, is_capped=True)]
 
     chart = figures.chart("Per day", figures.midnights(2), counts, lambda day, count: figures.number(count))
 
@@ -277,7 +277,7 @@ def test_the_profile_with_most_identities_comes_first(by):
 
 
 def test_a_big_profile_is_found_long_after_it_grew(by, monkeypatch):
-    monkeypatch.setattr(surveying, "NEWEST", 10)
+    monkeypatch.setattr(counting, "NEWEST", 10)
     big = route("loyalty-card:big", by=by, first_name="Big").profile
     loyalty_card = Handle.objects.get(pk="loyalty-card")
     held = [Identity(profile=big, handle=loyalty_card, identifier=f"b{number}") for number in range(60)]
@@ -286,11 +286,11 @@ def test_a_big_profile_is_found_long_after_it_grew(by, monkeypatch):
     Identity.objects.bulk_create(
         Identity(profile=other, handle=loyalty_card, identifier=f"o{number}") for number, other in enumerate(others)
     )
-    assert big not in dict(surveying.biggest_profiles(5))
+    assert big not in dict(counting.biggest_profiles(5))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE identities_identity")
 
-    assert surveying.biggest_profiles(5)[0] == (big, surveying.Count(61))
+    assert counting.biggest_profiles(5)[0] == (big, counting.Count(61))
 
 
 def test_past_a_thousand_identities_are_not_counted(by, ada):

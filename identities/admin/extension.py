@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from identities import cataloguing, surveying
+from identities import cataloguing, counting
 from identities.admin import figures, health
 from identities.admin.figures import ago, number
 from identities.admin.token_page import issue_page
@@ -182,7 +182,7 @@ def _what_stops(extension: Extension) -> list[str]:
         "The tokens below are refused within seconds: every call with them is answered by 401, and nothing is stored.",
         tokens,
     )
-    known = surveying.health([extension], since=figures.midnights(1)[0])[extension.pk]
+    known = counting.health([extension], since=figures.midnights(1)[0])[extension.pk]
     wrote = ngettext("%(number)s write today", "%(number)s writes today", known.writes.value)
     sentences: list[str] = [
         refused if tokens else _("It has no token that is good, so nothing calls on its behalf today."),

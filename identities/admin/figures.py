@@ -16,8 +16,8 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 from identities.admin.filters import ReviewFilter
+from identities.counting import Count
 from identities.models import RoutingLogEntry
-from identities.surveying import Count
 from profiles.admin.charts import Bars, Point, bars
 
 MINUTE = datetime.timedelta(minutes=1)

@@ -16,12 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from environ.fileaware_mapping import FileAwareMapping
 
-from identities import surveying, telling
+from identities import counting, telling
 from identities.admin import figures, scopes
 from identities.admin.figures import ago, number_link
 from identities.admin.token_page import is_good, state, successor_url
+from identities.counting import Count, Health
 from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
-from identities.surveying import Count, Health
 from profiles.admin.base import BoundedChangeList, change_url, link
 from profiles.admin.charts import Bars
 
@@ -37,7 +37,7 @@ class HealthChangeList(BoundedChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         rows = list(self.result_list)
-        found = surveying.health(rows, since=figures.midnights(1)[0])
+        found = counting.health(rows, since=figures.midnights(1)[0])
         for row in rows:
             row.health = found[row.pk]
             row.numbers = numbers(request, row, found[row.pk])
@@ -52,8 +52,8 @@ def numbers(request: HttpRequest, extension: Extension, health: Health) -> dict[
 
     account, (since, before) = extension.service_account_id, figures.midnights(1)
     written = figures.audits_url(account=account, since=since, before=before)
-    refused = figures.open_log_url(outcome=surveying.REFUSED, source=extension.pk)
-    taken = figures.open_log_url(outcome=surveying.TAKEN, source=extension.pk)
+    refused = figures.open_log_url(outcome=counting.REFUSED, source=extension.pk)
+    taken = figures.open_log_url(outcome=counting.TAKEN, source=extension.pk)
     return {
         "writes": told(health.writes, "profiles.view_audit", written),
         "refused": told(health.refused, "identities.view_routinglogentry", refused),
@@ -83,7 +83,7 @@ class Row:
 
 def context(request: HttpRequest, extension: Extension) -> dict[str, Any]:
     """The page's parts, each only for those who may see it. A fixed number of queries, each bounded."""
-    health = surveying.health([extension], since=figures.midnights(1)[0])[extension.pk]
+    health = counting.health([extension], since=figures.midnights(1)[0])[extension.pk]
     parts: dict[str, Any] = {
         "health": health,
         "figures": _figures(request, extension, health),
@@ -91,7 +91,7 @@ def context(request: HttpRequest, extension: Extension) -> dict[str, Any]:
         "secrets": [(name, is_set(name)) for name in extension.secret_variables],
     }
     if request.user.has_perm("identities.view_routinglogentry"):
-        parts["refusals"] = [_refusal(extension, *found) for found in surveying.refusals(extension)]
+        parts["refusals"] = [_refusal(extension, *found) for found in counting.refusals(extension)]
         parts["log_url"] = figures.log_url(source=extension.pk)
     if request.user.has_perm("identities.view_handle"):
         parts["claims"] = _claims(extension)
@@ -105,7 +105,7 @@ def context(request: HttpRequest, extension: Extension) -> dict[str, Any]:
 
 def _figures(request: HttpRequest, extension: Extension, health: Health) -> list[Figure]:
     shown = numbers(request, extension, health)
-    most = surveying.MOST_COUNTED
+    most = counting.MOST_COUNTED
     first = Count.up_to(most, Identity.objects.filter(source=extension).order_by()[: most + 1].count())
     listed = figures.identities_url(source=extension.pk) if request.user.has_perm("identities.view_identity") else ""
     return [
@@ -129,13 +129,13 @@ def _writes(request: HttpRequest, extension: Extension) -> Bars | None:
 
     since = figures.midnights(DAYS)
     linked = url if request.user.has_perm("profiles.view_audit") else None
-    return figures.chart(_("Writes per day"), since, surveying.writes_per_day(extension, since), told, linked)
+    return figures.chart(_("Writes per day"), since, counting.writes_per_day(extension, since), told, linked)
 
 
 def _refusal(extension: Extension, outcome: str, code: str, count: Count) -> dict[str, Any]:
     url = figures.open_log_url(outcome=outcome, code=code, source=extension.pk)
     label = RoutingLogEntry.Outcome(outcome).label
-    reason = _("another profile has it") if outcome == surveying.TAKEN else telling.REASONS.get(code, "")
+    reason = _("another profile has it") if outcome == counting.TAKEN else telling.REASONS.get(code, "")
     return {"outcome": capfirst(label), "code": code, "reason": capfirst(reason), "number": number_link(count, url)}
 
 

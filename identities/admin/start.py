@@ -16,13 +16,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
-from identities import surveying
+from identities import counting
 from identities.admin import changes, figures
 from identities.admin.figures import ago, number
 from identities.admin.told import may_view
+from identities.counting import Count
 from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
 from identities.models.api_token import SOON
-from identities.surveying import Count
 from profiles.admin.base import change_url
 from profiles.admin.charts import Bars
 
@@ -117,7 +117,7 @@ class Undocumented:
 
 def context(request: HttpRequest) -> dict[str, Any]:
     blocks: dict[str, tuple[tuple[str, ...], Callable[[], Any]]] = {
-        "log": (("identities.routinglogentry",), surveying.open_entries),
+        "log": (("identities.routinglogentry",), counting.open_entries),
         "handles": (("identities.handle",), _undocumented),
         "tokens": (("identities.apitoken",), _expiring_tokens),
         "arrivals": (("identities.identity",), _arrivals),
@@ -225,13 +225,13 @@ def _undocumented() -> Undocumented:
         }
         for handle in found.with_usage().order_by("-created_at", "pk")[:MOST_HANDLES]
     ]
-    count = Count.up_to(surveying.MOST_COUNTED, found.order_by()[: surveying.MOST_COUNTED + 1].count())
+    count = Count.up_to(counting.MOST_COUNTED, found.order_by()[: counting.MOST_COUNTED + 1].count())
     return Undocumented(rows, count, figures.handles_url(status=Handle.Status.UNDOCUMENTED))
 
 
 def _expiring_tokens() -> Count:
-    found = ApiToken.objects.expiring().order_by()[: surveying.MOST_COUNTED + 1].count()
-    return Count.up_to(surveying.MOST_COUNTED, found)
+    found = ApiToken.objects.expiring().order_by()[: counting.MOST_COUNTED + 1].count()
+    return Count.up_to(counting.MOST_COUNTED, found)
 
 
 def _arrivals() -> Bars | None:
@@ -243,7 +243,7 @@ def _arrivals() -> Bars | None:
         return figures.identities_url(since=since, before=before)
 
     since = figures.midnights(DAYS)
-    return figures.chart(_("Identities per day"), since, surveying.identities_per_day(since), told, url)
+    return figures.chart(_("Identities per day"), since, counting.identities_per_day(since), told, url)
 
 
 def _entries() -> Bars | None:
@@ -255,7 +255,7 @@ def _entries() -> Bars | None:
         return figures.log_url(since=since, before=before)
 
     since = figures.midnights(DAYS)
-    return figures.chart(_("Entries per day"), since, surveying.entries_per_day(since), told, url)
+    return figures.chart(_("Entries per day"), since, counting.entries_per_day(since), told, url)
 
 
 def _biggest() -> list[dict[str, Any]]:
@@ -265,7 +265,7 @@ def _biggest() -> list[dict[str, Any]]:
             "url": change_url(profile),
             "identities": figures.number_link(held, figures.identities_url(profile=profile.pk)),
         }
-        for profile, held in surveying.biggest_profiles(MOST_PROFILES)
+        for profile, held in counting.biggest_profiles(MOST_PROFILES)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Survey what happened lately: figures for people who ask whether all is well. Read only.
+"""Count what happened lately: figures for people who ask whether all is well. Read only.
 
 Each question is one statement on an index, and every count in it stops at a limit, so that an answer costs the same
 with a million rows as with ten (measured with 1.5 million identities, of which 30,000 came a day, a million log
