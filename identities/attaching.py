@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from identities import contacts, routing_log
 from identities.handles import mask
-from identities.holding import Held, Taken, keep_rules
+from identities.holding import Changed, Held, Taken, keep_rules
 from identities.models import BUILT_IN, Extension, Handle, Identity, Pair, RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
@@ -102,6 +102,8 @@ def bring_back(rows: Collection[Identity], profile: Profile, *, held: Held, by: 
         return
     _release(rows, profile, held=held, by=by, source=source)
     known = Handle.objects.keep({row.handle_id for row in rows})
+    if any(handle.renamed_to_id is not None for handle in known.values()):
+        raise Changed
     for row in rows:
         row.handle = known[row.handle_id]
     too_many = over_limit(rows, profile)

@@ -32,15 +32,49 @@ def create(fields: Mapping[str, Any], *, by: By) -> Handle:
 def change(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
     """Change what the catalogue says of a handle; from `agreed` on, who agreed to it and when stands with it.
 
-    In: columns of Handle. Raises ValidationError where `Handle.clean()` refuses. Waits for the writes under way that
-    have read the handle, and lets the next ones wait (`holding.keep_rules`): none is stored by a rule that is gone.
+    In: columns of Handle. Waits for the writes under way that have read the handle, and lets the next ones wait
+    (`holding.keep_rules`): none is stored by a rule that is gone. A normaliser does not change under identities that
+    were stored by it, since they would no longer be found (`renormalising` rewrites them, too). Raises
+    ValidationError `in_use` for that, and where `Handle.clean()` refuses.
     """
     with transaction.atomic():
         handle = Handle.objects.select_for_update().get(pk=handle.pk)
-        old, changed = _set(handle, fields)
+        old, changed = set_fields(handle, fields)
+        if "normaliser" in changed and not handle.is_built_in and handle.identities.exists():
+            message = _("Identities of this handle are stored by its normaliser.")
+            raise ValidationError({"normaliser": ValidationError(message, "in_use")})
         if "status" in changed:
             _agree(handle, by=by)
-        return _saved(handle, old, changed, by=by)
+        return saved(handle, old, changed, by=by)
+
+
+def agree(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
+    """Document a handle that somebody began to write, or take a retired one back: from now on it is agreed.
+
+    In: label, description, example and `reserved_for`, an Extension or None, or any other columns of Handle. Raises
+    Refused `already_agreed`, which is also what the second of two that agree is told, and ValidationError.
+    """
+    with transaction.atomic():
+        handle = Handle.objects.select_for_update().get(pk=handle.pk)
+        if handle.status == Handle.Status.AGREED:
+            message = _("The handle %(handle)s is agreed already.") % {"handle": handle.name}
+            raise Refused("already_agreed", message)
+        return change(handle, {**fields, "status": Handle.Status.AGREED}, by=by)
+
+
+def retire(handle: Handle, *, by: By) -> Handle:
+    """Let a handle take no new identities. Those that it has stay, match and are found.
+
+    Raises Refused `already_retired`, and `builtin_handle` for a contact point's.
+    """
+    with transaction.atomic():
+        handle = Handle.objects.select_for_update().get(pk=handle.pk)
+        if handle.status == Handle.Status.RETIRED:
+            message = _("The handle %(handle)s is retired already.") % {"handle": handle.name}
+            raise Refused("already_retired", message)
+        if handle.is_built_in:
+            raise Refused("builtin_handle", _("Contact points are built in and cannot be retired."))
+        return change(handle, {"status": Handle.Status.RETIRED}, by=by)
 
 
 def block(fields: Mapping[str, Any], *, by: By) -> BlockedIdentifier:
@@ -55,10 +89,10 @@ def change_blocked(blocked: BlockedIdentifier, fields: Mapping[str, Any], *, by:
     """Change a blocked value; one that ships can only be switched off and on. Raises Refused or ValidationError."""
     with transaction.atomic():
         blocked = BlockedIdentifier.objects.select_for_update().get(pk=blocked.pk)
-        old, changed = _set(blocked, fields)
+        old, changed = set_fields(blocked, fields)
         if blocked.built_in and changed not in ([], ["enabled"]):
             raise Refused("built_in", _("This value ships with the product: it can only be switched off and on."))
-        return _saved(blocked, old, changed, by=by)
+        return saved(blocked, old, changed, by=by)
 
 
 def unblock(blocked: BlockedIdentifier, *, by: By) -> None:
@@ -67,7 +101,7 @@ def unblock(blocked: BlockedIdentifier, *, by: By) -> None:
         blocked = BlockedIdentifier.objects.select_for_update().get(pk=blocked.pk)
         if blocked.built_in:
             raise Refused("built_in", _("This value ships with the product: switch it off instead of deleting it."))
-        old = _plain(blocked, ["handle", "kind", "value", "reason", "enabled"])
+        old = plain(blocked, ["handle", "kind", "value", "reason", "enabled"])
         auditing.write([auditing.entry("deleted", blocked, by=by, old=old)])
         blocked.delete()
 
@@ -96,8 +130,8 @@ def change_extension(extension: Extension, fields: Mapping[str, Any], *, by: By)
     """Change an extension's columns. Raises ValidationError."""
     with transaction.atomic():
         extension = Extension.objects.select_for_update(no_key=True).get(pk=extension.pk)
-        old, changed = _set(extension, fields)
-        return _saved(extension, old, changed, by=by)
+        old, changed = set_fields(extension, fields)
+        return saved(extension, old, changed, by=by)
 
 
 def switch_extension(extension: Extension, *, enabled: bool, by: By) -> Extension:
@@ -127,7 +161,7 @@ def _stored(row: Row, fields: Mapping[str, Any], *, by: By) -> Row:
     try:
         with transaction.atomic():
             row.save(force_insert=True)
-            auditing.write([auditing.entry("created", row, by=by, new=_plain(row, fields))])
+            auditing.write([auditing.entry("created", row, by=by, new=plain(row, fields))])
     except IntegrityError:
         # Somebody was faster, a writer of a new handle, say; the check finds the row now, and says so.
         row.full_clean(exclude=["fold"])
@@ -135,26 +169,26 @@ def _stored(row: Row, fields: Mapping[str, Any], *, by: By) -> Row:
     return row
 
 
-def _set(row: models.Model, fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def set_fields(row: models.Model, fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Set these columns; returns what they were, and the names of those that differ."""
-    old = _plain(row, fields)
+    old = plain(row, fields)
     for name, value in fields.items():
         setattr(row, name, value)
-    new = _plain(row, fields)
+    new = plain(row, fields)
     return old, [name for name in fields if new[name] != old[name]]
 
 
-def _saved(row: Row, old: Mapping[str, Any], changed: list[str], *, by: By) -> Row:
-    """Check and store a changed row, and audit what changed."""
+def saved(row: Row, old: Mapping[str, Any], changed: list[str], *, by: By, **told: Any) -> Row:
+    """Check and store a changed row, and audit what changed; `told` is what else the audit says of it."""
     row.full_clean(exclude=["fold"])
     if changed:
         row.save(force_update=True)
-        new = _plain(row, changed)
+        new = plain(row, changed) | told
         auditing.write([auditing.entry("updated", row, by=by, old={name: old[name] for name in changed}, new=new)])
     return row
 
 
-def _plain(row: models.Model, names: Mapping[str, Any] | list[str]) -> dict[str, Any]:
+def plain(row: models.Model, names: Mapping[str, Any] | list[str]) -> dict[str, Any]:
     """Values as the audit can keep them: another row by its key."""
     values = {name: getattr(row, name) for name in names}
     return {name: value.pk if isinstance(value, models.Model) else value for name, value in values.items()}

@@ -51,6 +51,7 @@ class HandleFilterSet(BracketFilterSet):
 
 
 class RoutingLogFilterSet(BracketFilterSet):
+    handle = TextFilter(method="filter_handle", label="Entries under its former names, too.")
     outcome = django_filters.ChoiceFilter(choices=RoutingLogEntry.Outcome.choices)
     review_status = django_filters.ChoiceFilter(choices=RoutingLogEntry.Review.choices)
     source = SourceFilter(field_name="source")
@@ -58,7 +59,9 @@ class RoutingLogFilterSet(BracketFilterSet):
     class Meta:
         model = RoutingLogEntry
         fields = {
-            "handle": ["exact"],
             "created_at": InstantFilter.LOOKUPS,
             "last_seen_at": InstantFilter.LOOKUPS,
         }
+
+    def filter_handle(self, queryset: QuerySet[RoutingLogEntry], name: str, value: str) -> QuerySet[RoutingLogEntry]:
+        return queryset.filter(handle__in=matching.every_name(value))

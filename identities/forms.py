@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from identities.models import BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
-from profiles.forms import LinesField, OperationForm
+from profiles.forms import LinesField, OperationForm, TextKeyField
 
 # A day in any zone after this one is still a time that can be stored and read back.
 LAST_DAY = datetime.date(9000, 12, 31)
@@ -42,7 +42,6 @@ class HandleForm(OperationForm):
             "label",
             "description",
             "example",
-            "status",
             "reserved_for",
             "normaliser",
             "pattern",
@@ -52,6 +51,48 @@ class HandleForm(OperationForm):
             "sensitive",
             "priority",
         ]
+
+
+class AgreeForm(forms.Form):
+    """What makes a handle a documented part of the data model."""
+
+    label = forms.CharField(
+        label=_("Label"),
+        max_length=255,
+        help_text=_("What staff call it, such as Loyalty card."),
+        widget=forms.TextInput({"class": "vTextField"}),
+    )
+    description = forms.CharField(
+        label=_("Description"),
+        max_length=10_000,
+        help_text=_("Whose number it is, and where somebody sees it."),
+        widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"}),
+    )
+    example = forms.CharField(
+        label=_("Example"), max_length=255, required=False, widget=forms.TextInput({"class": "vTextField"})
+    )
+    reserved_for = TextKeyField(
+        Extension.objects.all(),
+        label=_("Owner"),
+        required=False,
+        empty_label=_("Nobody: everybody may write it"),
+        help_text=_("Only the owner then adds, changes or deletes its identities; any other writer is refused."),
+    )
+
+
+class RenameHandleForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}),
+    )
+
+
+class MergeHandleForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"), max_length=2000, widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"})
+    )
 
 
 class BlockedIdentifierForm(OperationForm):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q
 
 from identities import normalising
@@ -35,6 +36,29 @@ def current_name(handle: str) -> str:
     """The name under which the identities of this handle stand: its own, or the one that it was renamed to."""
     renamed = Handle.objects.filter(pk=handle).values_list("renamed_to", flat=True).first()
     return renamed or handle
+
+
+def every_name(handle: str) -> list[str]:
+    """All names that this handle has or had: what stands in a log under a former name is about the same handle."""
+    current = current_name(handle)
+    return [current, *Handle.objects.filter(renamed_to=current).order_by("pk").values_list("pk", flat=True)]
+
+
+def current_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """What these pairs are today, whose handles may have got another name or normaliser since they were noted."""
+    names = {pair.handle for pair in pairs}
+    known = Handle.objects.select_related("renamed_to").in_bulk(names) if names else {}
+    current = {name: handle.renamed_to or handle for name, handle in known.items()}
+    return [_current(pair, current.get(pair.handle)) for pair in pairs]
+
+
+def _current(pair: Pair, handle: Handle | None) -> Pair:
+    if handle is None:
+        return pair
+    try:
+        return Pair(handle.pk, normalising.normalise(handle.normaliser, pair.identifier))
+    except ValidationError:
+        return Pair(handle.pk, pair.identifier)
 
 
 def having(identifiers: dict[str, str | None], *, handle: str | None = None) -> IdentityQuerySet:

@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts
+from identities import contacts, matching
 from identities.attaching import bring_back
 from identities.holding import Changed, hold, settle
 from identities.models import EMAIL, MOBILE_PHONE, Extension, Pair
@@ -92,7 +92,7 @@ def change_type(profile_id: uuid.UUID, profile_type: str, *, by: By, source: Ext
 
 
 def _released(profile_id: uuid.UUID) -> list[Pair]:
-    """The pairs that others have taken from a profile since it was deleted, in the order of that.
+    """The pairs that others have taken from a profile since it was deleted, as they are called today, in that order.
 
     None, once it is undeleted. The moment of the deletion is told by clocks: where those of two machines differ, a
     pair that was taken within the difference after it is forgotten.
@@ -103,8 +103,8 @@ def _released(profile_id: uuid.UUID) -> list[Pair]:
         cause=Move.Cause.RELEASED,
         at__gte=F("from_profile__deleted_at"),
     )
-    pairs = moves.order_by("pk").values_list("handle", "identifier")
-    return list(dict.fromkeys(Pair(handle, identifier) for handle, identifier in pairs))
+    pairs = [Pair(*pair) for pair in moves.order_by("pk").values_list("handle", "identifier")]
+    return list(dict.fromkeys(matching.current_pairs(pairs)))
 
 
 def _literal(profile: Profile | None) -> Profile:

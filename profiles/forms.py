@@ -58,6 +58,18 @@ class DateTimeWidget(AdminSplitDateTime):
         self.widgets[1].attrs["aria-label"] = _("Time")
 
 
+class TextKeyField(forms.ModelChoiceField):
+    """A choice by a text key. PostgreSQL cannot be asked about a NUL, which no key has."""
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValidationError(self.error_messages["invalid_choice"], code="invalid_choice")
+        return super().to_python(value)
+
+    def prepare_value(self, value: Any) -> Any:
+        return None if isinstance(value, str) and "\0" in value else super().prepare_value(value)
+
+
 class LinesField(forms.CharField):
     """A list of texts, one a line."""
 

@@ -71,10 +71,20 @@ def url_of(response: Any, text: str) -> str:
 
 def filled(client: Client, url: str, **changed: Any) -> dict[str, Any]:
     """What a browser would send from the form on this page, with these fields changed."""
+    return typed_on(client.get(url), **changed)
+
+
+def typed_on(response: Any, **changed: Any) -> dict[str, Any]:
+    """The same for a page that is there already."""
     form = Form()
-    form.feed(client.get(url).content.decode())
+    form.feed(response.content.decode())
     data = form.data | changed
     return {name: value for name, value in data.items() if value is not None}
+
+
+def answer(client: Client, url: str, response: Any, **changed: Any) -> Any:
+    """Say yes to the question that this page asks."""
+    return client.post(url, typed_on(response, **changed))
 
 
 def issued(response: Any) -> tuple[ApiToken, str]:
@@ -87,18 +97,23 @@ def issued(response: Any) -> tuple[ApiToken, str]:
 
 
 class Form(HTMLParser):
-    """Reads the fields of a page's forms, but for buttons and the search that stands on every page."""
+    """Reads the fields of the forms that a page sends back, and no buttons."""
 
     def __init__(self) -> None:
         super().__init__()
         self.data: dict[str, Any] = {}
         self.text = self.choice = ""
+        self.is_sent_back = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         name, value = found.get("name") or "", found.get("value") or ""
         kind = found.get("type")
-        if tag == "input" and name and kind not in ("submit", "checkbox", "radio", "search"):
+        if tag == "form":
+            self.is_sent_back = found.get("method") == "post"
+        if not self.is_sent_back:
+            return
+        if tag == "input" and name and kind not in ("submit", "checkbox", "radio"):
             self.data[name] = value
         elif tag == "input" and name and kind in ("checkbox", "radio") and "checked" in found:
             self.data[name] = value or "on"

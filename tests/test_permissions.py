@@ -69,7 +69,14 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
         mark=("identities.change_identity",),
         reveal=("identities.reveal_identity",),
     ),
-    **pages("identities.handle", delete=NEVER),
+    **pages(
+        "identities.handle",
+        delete=NEVER,
+        agree=("identities.change_handle",),
+        merge_into=("identities.change_handle",),
+        rename=("identities.change_handle",),
+        retire=("identities.change_handle",),
+    ),
     **pages("identities.blockedidentifier"),
     **pages(
         "identities.extension",

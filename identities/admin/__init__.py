@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from identities.admin.api_token import ApiTokenAdmin
-from identities.admin.catalogue import BlockedIdentifierAdmin, HandleAdmin
+from identities.admin.blocked import BlockedIdentifierAdmin
 from identities.admin.extension import ExtensionAdmin
+from identities.admin.handle import HandleAdmin
 from identities.admin.identity import IdentityAdmin
 from identities.admin.routing_log import RoutingLogEntryAdmin
 

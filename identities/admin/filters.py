@@ -11,7 +11,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from identities.models import ApiToken, Extension, Handle, RoutingLogEntry
+from identities import matching
+from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
 
 # A longer list would not be read. Any other name can be written into the address.
 MOST_LISTED = 100
@@ -27,11 +28,18 @@ class HandleFilter(SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
         # Documented ones first: "agreed" comes before "retired" and "undocumented".
-        names = Handle.objects.order_by("status", "name").values_list("pk", flat=True)
+        names = Handle.objects.filter(renamed_to=None).order_by("status", "name").values_list("pk", flat=True)
         return [(name, name) for name in sorted(names[:MOST_LISTED])]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(handle=self.value()) if self.value() else queryset
+        """Whatever name is asked for, what stands under any other name that the handle had is meant too."""
+        name = self.value()
+        if not name:
+            return queryset
+        if queryset.model is Identity:
+            # Identities stand under one name only, which lets the index give them in order.
+            return queryset.filter(handle=matching.current_name(name))
+        return queryset.filter(handle__in=matching.every_name(name))
 
 
 class StateFilter(SimpleListFilter):

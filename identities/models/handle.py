@@ -10,10 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Least
-from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -26,6 +24,12 @@ BUILT_IN = {EMAIL: "email", MOBILE_PHONE: "phone"}
 
 # Words that mean the profile itself in requests, so that no system can be called by them.
 NOT_HANDLES = {"id", "profileid"}
+
+# In the order of the statuses: undocumented, agreed, retired.
+TO_DO_FIRST = (
+    Case(When(status="undocumented", then=0), When(status="agreed", then=1), default=2),
+    "name",
+)
 
 # Counting stops here, so that the catalogue costs the same at any size.
 MOST_COUNTED = 10_000
@@ -81,20 +85,61 @@ class HandleQuerySet(models.QuerySet["Handle"]):
         sql = "SELECT * FROM identities_handle WHERE name = ANY(%s) ORDER BY name FOR KEY SHARE"
         return {row.name: row for row in self.raw(sql, [sorted(names)])}
 
+    # In the statements below a range of one name, and an order by name, say what equality says too. But only the index
+    # by handle can answer them so, while equality lets the planner walk the whole table for a handle with few rows.
+
     def with_usage(self) -> Self:
-        """Annotate how many identities each handle has, `usage_count`, counted no further than MOST_COUNTED."""
-        used = RawSQL(  # noqa: S611 - constants only
+        """Count each handle's identities, no further than MOST_COUNTED: `usage_count`, `usage_count_is_capped`."""
+        counted = RawSQL(  # noqa: S611 - constants only
             """
-            SELECT count(*) FROM (
-                SELECT 1 FROM identities_identity AS used WHERE used.handle = identities_handle.name LIMIT %s
-            ) AS counted
+            (SELECT count(*) FROM (
+                SELECT used.handle FROM identities_identity AS used
+                WHERE used.handle >= identities_handle.name AND used.handle <= identities_handle.name
+                ORDER BY used.handle LIMIT %s
+            ) AS counted)
             """,
             [MOST_COUNTED + 1],
             output_field=models.BigIntegerField(),
         )
+        return self.annotate(counted=counted)
+
+    def with_seen(self) -> Self:
+        """Annotate when the oldest and the newest identity of each handle came: `first_seen` and `last_seen`.
+
+        Two index probes a handle. A handle that ships is older than its first identity.
+        """
+        first = """
+            (SELECT seen.created_at FROM identities_identity AS seen
+             WHERE seen.handle >= identities_handle.name AND seen.handle <= identities_handle.name
+             ORDER BY seen.handle DESC, seen.id LIMIT 1)
+        """
+        last = """
+            (SELECT seen.created_at FROM identities_identity AS seen
+             WHERE seen.handle >= identities_handle.name AND seen.handle <= identities_handle.name
+             ORDER BY seen.handle, seen.id DESC LIMIT 1)
+        """
+        time = models.DateTimeField()
         return self.annotate(
-            usage_count=Least(used, MOST_COUNTED), usage_count_is_capped=GreaterThan(used, MOST_COUNTED)
+            first_seen=RawSQL(first, [], output_field=time),  # noqa: S611 - constants only
+            last_seen=RawSQL(last, [], output_field=time),  # noqa: S611
         )
+
+    def lock(self, *names: str) -> dict[str, Handle]:
+        """Lock these handles with their former names against every writer of their identities, and read them anew.
+
+        One query in the order of names, so that two operations that want the same handles wait for each other instead
+        of deadlocking. Must run inside a transaction; names that do not exist are absent from the answer.
+        """
+        rows = self.filter(Q(pk__in=names) | Q(renamed_to__in=names)).order_by("pk").select_for_update()
+        return {handle.pk: handle for handle in rows}
+
+    def sensitive(self) -> Self:
+        """Those whose identifiers are masked, under a former name too."""
+        return self.filter(Q(sensitive=True) | Q(renamed_to__sensitive=True))
+
+    def to_do_first(self) -> Self:
+        """What waits for a decision first, what is settled next, and what is over last."""
+        return self.order_by(*TO_DO_FIRST)
 
 
 class Handle(models.Model):
@@ -166,6 +211,13 @@ class Handle(models.Model):
         verbose_name = _("handle")
         verbose_name_plural = _("handles")
         ordering = ["name"]
+        constraints = [
+            # A former name takes no identities of its own; writes by it go to the handle that it leads to.
+            models.CheckConstraint(
+                condition=Q(renamed_to=None) | Q(status="retired") & ~Q(renamed_to=F("name")),
+                name="former_names_of_handles_are_retired",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -175,10 +227,7 @@ class Handle(models.Model):
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
     def clean(self) -> None:
-        """Hold the catalogue's rules: one spelling per name, built-in handles as they are, patterns that compile.
-
-        A normaliser cannot change under identities that were stored by it: they would no longer be found.
-        """
+        """Hold the catalogue's rules: one spelling per name, built-in handles as they are, patterns that compile."""
         self.fold = fold_handle(self.name)
         if self.fold in NOT_HANDLES:
             raise ValidationError(
@@ -193,12 +242,12 @@ class Handle(models.Model):
                 compile_pattern(self.pattern)
             except ValidationError as error:
                 raise ValidationError({"pattern": error}) from error
+        if self.renamed_to_id is not None and self.status != self.Status.RETIRED:
+            message = _("The handle %(name)s is a former name of %(handle)s and stays retired.")
+            names = {"name": self.name, "handle": self.renamed_to_id}
+            raise ValidationError({"status": ValidationError(message, "retired_handle", names)})
         if self.is_built_in:
             self._clean_built_in()
-        elif self.normaliser != self._stored("normaliser") and self.identities.exists():
-            raise ValidationError(
-                {"normaliser": ValidationError(_("Identities of this handle are stored by its normaliser."), "in_use")}
-            )
 
     def _clean_built_in(self) -> None:
         as_shipped = (
@@ -212,8 +261,16 @@ class Handle(models.Model):
             message = _("Contact points are built in: only label, description, example and priority can change.")
             raise ValidationError(message, code="builtin_handle")
 
-    def _stored(self, field: str) -> object:
-        return Handle.objects.filter(pk=self.pk).values_list(field, flat=True).first()
+    @property
+    def usage_count(self) -> int:
+        """How many identities it has, of rows that came `with_usage`."""
+        counted: int = self.counted  # type: ignore[attr-defined]
+        return min(counted, MOST_COUNTED)
+
+    @property
+    def usage_count_is_capped(self) -> bool:
+        counted: int = self.counted  # type: ignore[attr-defined]
+        return counted > MOST_COUNTED
 
     @property
     def is_built_in(self) -> bool:
@@ -222,6 +279,10 @@ class Handle(models.Model):
     @property
     def rules(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in RULES)
+
+    def matches(self, form: str) -> bool:
+        """Whether a normal form matches the pattern, if there is one."""
+        return not self.pattern or compile_pattern(self.pattern).fullmatch(form) is not None
 
     def refuse_writer(self, writer: Extension | None) -> None:
         """The reserved-handle rule (API.md 2): only the extension that claims a handle writes it.

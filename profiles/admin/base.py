@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from django import forms
@@ -32,7 +32,7 @@ from omneo_identity.api.addresses import client_address
 from omneo_identity.api.auth import MAX_USER_AGENT
 from profiles import auditing
 from profiles.auditing import By
-from profiles.forms import DateTimeWidget, OperationForm
+from profiles.forms import DateTimeWidget, OperationForm, TextKeyField
 from profiles.models import Profile
 from profiles.refusing import Refused
 
@@ -112,24 +112,12 @@ class BoundedChangeList(ChangeList):
         return [f"-{asked[0]}", "-pk"] if len(asked) == 1 and ORDER_VAR not in self.params else ordering
 
 
-class TextKeyField(forms.ModelChoiceField):
-    """A choice by a text key. PostgreSQL cannot be asked about a NUL, which no key has."""
-
-    def to_python(self, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
-            raise ValidationError(self.error_messages["invalid_choice"], code="invalid_choice")
-        return super().to_python(value)
-
-    def prepare_value(self, value: Any) -> Any:
-        return None if isinstance(value, str) and "\0" in value else super().prepare_value(value)
-
-
 @dataclass(frozen=True)
 class Question:
     """A page that says what is about to happen and asks once more.
 
     `act` does it and returns the sentence for afterwards, once `form`, if any, is valid; `hindrance` is the reason why
-    it cannot be done.
+    it cannot be done. A `template` that extends the usual one shows more of it, from `context`.
     """
 
     title: str
@@ -141,10 +129,24 @@ class Question:
     danger: bool = False
     hidden: Mapping[str, Sequence[str]] = field(default_factory=dict)
     form: forms.Form | None = None
+    template: str = "admin/question.html"
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def may_act(self) -> bool:
         return not self.hindrance and (self.form is None or self.form.is_valid())
+
+
+class Asked(Exception):
+    """A form is filled in well, and what it would do has to be asked about first. Nothing has been written."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.title)
+        self.question = question
+
+
+# By this an answer to a question is told from the form that was asked about.
+SURE = "_sure"
 
 
 # What a list's URL may ask of a column, and the columns that it may ask nothing of.
@@ -263,7 +265,12 @@ class PlainAdmin(admin.ModelAdmin):
             else:
                 messages.success(request, done)
                 return HttpResponseRedirect(then)
-        return self.page(request, "admin/question.html", obj=obj, title=question.title, question=question)
+        return self.question_page(request, question, obj=obj)
+
+    def question_page(self, request: HttpRequest, question: Question, *, obj: Model | None) -> TemplateResponse:
+        return self.page(
+            request, question.template, obj=obj, title=question.title, question=question, **question.context
+        )
 
     def page(
         self, request: HttpRequest, template: str, *, obj: Model | None, title: str, **context: Any
@@ -385,14 +392,23 @@ class OperationAdmin(PlainAdmin):
         """Change the row; `typed` holds only the fields that the person changed."""
         raise PermissionDenied
 
+    def question_before(self, request: HttpRequest, obj: Any, typed: Mapping[str, Any]) -> Question | None:
+        """What to ask before `create` (no `obj`) or `update`; its `act` and `hidden` are not used: the form is."""
+        return None
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         base = super().get_form(request, obj, change=change, **kwargs)
 
         def write(form: OperationForm) -> Model:
+            typed = {name: form.cleaned_data[name] for name in form.changed_data} if change else form.cleaned_data
             try:
+                question = None
+                if SURE not in request.POST:
+                    question = self.question_before(request, form.instance if change else None, typed)
+                if question is not None:
+                    raise Asked(question)
                 if not change:
-                    return self.create(form.cleaned_data, by=by(request))
-                typed = {name: form.cleaned_data[name] for name in form.changed_data}
+                    return self.create(typed, by=by(request))
                 return self.update(form.instance, typed, by=by(request))
             except Refused as refusal:
                 raise ValidationError({refusal.field or "__all__": explain(refusal, request)}) from refusal
@@ -401,6 +417,21 @@ class OperationAdmin(PlainAdmin):
                 raise ValidationError(message % {"name": capfirst(self.opts.verbose_name)}) from error
 
         return type(base.__name__, (base,), {"write": write})
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except Asked as asked:
+            typed = {name: values for name, values in request.POST.lists() if name != "csrfmiddlewaretoken"}
+            question = replace(asked.question, hidden={**typed, SURE: ["yes"]})
+            obj = self.get_object(request, unquote(object_id)) if object_id else None
+            return self.question_page(request, question, obj=obj)
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
         return form.written

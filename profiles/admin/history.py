@@ -65,7 +65,7 @@ class MoveAdmin(ReadOnlyAdmin):
     readonly_fields = ["shown"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Move]:
-        sensitive = Handle.objects.filter(pk=OuterRef("handle"), sensitive=True)
+        sensitive = Handle.objects.sensitive().filter(pk=OuterRef("handle"))
         queryset: QuerySet[Move] = super().get_queryset(request)
         return queryset.annotate(is_sensitive=Exists(sensitive))
 

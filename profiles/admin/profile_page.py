@@ -240,7 +240,7 @@ def _moves(profile: Profile) -> list[dict[str, Any]]:
         key=lambda move: -move.pk,
     )[:MOST_EVENTS]
     sensitive = set(
-        Handle.objects.filter(pk__in={move.handle for move in moves}, sensitive=True).values_list("pk", flat=True)
+        Handle.objects.sensitive().filter(pk__in={move.handle for move in moves}).values_list("pk", flat=True)
         if moves
         else []
     )

@@ -22,7 +22,7 @@ from omneo_identity.api.views import document as made
 METHODS = {"get", "post", "put", "delete"}
 
 # Not for clients: the API answers them as "invalid".
-NOT_ON_THE_WIRE = {"writer_required", "in_use"}
+NOT_ON_THE_WIRE = {"writer_required", "in_use", "already_agreed", "already_retired"}
 
 
 @pytest.fixture(scope="module")

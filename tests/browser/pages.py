@@ -20,8 +20,20 @@ from profiles.refusing import Refused
 from tests.cast import add, route, update
 
 # Pages of a row that only some models have.
-OF_A_ROW = ["change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"]
-OF_A_ROW += ["revoke", "agree", "retire"]
+OF_A_ROW = [
+    *("change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"),
+    *("revoke", "agree", "retire", "rename", "merge_into"),
+]
+
+# What they show of an undocumented handle, and when something is asked of them.
+OF_A_HANDLE = [
+    "change/?try=%20x%20",
+    "agree/",
+    "merge-into/",
+    "merge-into/?into=pos",
+    "rename/?to=till-2",
+    "rename/?to=pos",
+]
 
 
 def fill(by: By) -> Profile:
@@ -30,7 +42,7 @@ def fill(by: By) -> Profile:
     bo = route("loyalty-card:7046671", by=by, first_name="Bo", last_name="Diddley").profile
     gone = route("loyalty-card:1", by=by, first_name="Gone").profile
     update(ada, email="ada@example.com", mobile_phone="+61404123123", by=by)
-    for pair in ("pos:T07-000381", "apns:740f4707bebcf74f9b7c25d4", "pos2:9001"):
+    for pair in ("pos:T07-000381", "apns:740f4707bebcf74f9b7c25d4", "pos2:9001", "pos2:8"):
         add(ada, pair, by=by)
     routing.change(ada.identities.get(handle="loyalty-card").pk, is_primary=True, by=by, source=None)
     routing.change(ada.identities.get(handle="pos").pk, is_active=False, by=by, source=None)
@@ -59,6 +71,7 @@ def every_page(ada: Profile) -> Iterator[str]:
     """The start page, the search, and of each model the list, the page that adds, and the pages of one row."""
     yield from ("/admin/", "/admin/search/?q=ada", "/admin/search/?q=nobody", "/admin/password_change/")
     yield from (f"/admin/identities/extension/klaviyo/{page}/" for page in ("change", "issue-token", "disable"))
+    yield from (f"/admin/identities/handle/pos2/{page}" for page in OF_A_HANDLE)
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield reverse(f"{name}_changelist")

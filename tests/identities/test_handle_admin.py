@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import datetime
+import re
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 
-from identities.models import Handle
+from identities.models import Handle, Identity
 from profiles.models import Audit
 from tests.cast import add, route
-from tests.staff import member, read, rows, submit, user_of
+from tests.staff import filled, holding, member, read, rows, submit, user_of
 
 LIST = "/admin/identities/handle/"
 ADD = "/admin/identities/handle/add/"
@@ -24,10 +29,66 @@ def keeper(db: None) -> Client:
     return member("Admin")
 
 
-def test_the_list_shows_the_catalogue_with_its_usage(keeper, bo):
-    found = rows(keeper.get(LIST, {"q": "loyal"}))
+def test_the_list_says_of_each_handle_what_it_is_who_writes_it_and_how_much(keeper, bo, ada, klaviyo, by):
+    add(ada, "klaviyo:01HX", by=by, source=klaviyo)
+    Identity.objects.filter(handle="klaviyo").update(created_at=datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC))
+    today = date_format(timezone.now())
 
-    assert found == ["loyalty-card Loyalty card agreed - exact (trimmed) 1"]
+    assert rows(keeper.get(LIST, {"q": "loyal"})) == [
+        f"loyalty-card Loyalty card agreed everybody exactly, trimmed 1 {today} {today}"
+    ]
+    assert rows(keeper.get(LIST, {"q": "klav"})) == [
+        "klaviyo Klaviyo profile agreed only Klaviyo exactly, trimmed 1 March 1, 2026 March 1, 2026"
+    ]
+    assert rows(keeper.get(LIST, {"q": "email"})) == [
+        f"email E-mail agreed built in as an e-mail address 1 {today} {today}"
+    ]
+    assert rows(keeper.get(LIST, {"q": "apns"})) == ["apns Apple device agreed everybody exactly, trimmed 0 - -"]
+
+
+def test_what_waits_for_a_decision_stands_first_and_what_is_over_last(keeper, ada, by):
+    for pair in ("zzz:1", "pos2:1"):
+        add(ada, pair, by=by)
+    Handle.objects.filter(pk="apns").update(status="retired")
+
+    names = [row.split()[0] for row in rows(keeper.get(LIST))]
+
+    assert names[:3] == ["pos2", "zzz", "commercetools"]
+    assert names[-1] == "apns"
+
+
+def test_the_list_can_be_narrowed_to_one_status(keeper, ada, by):
+    add(ada, "pos2:1", by=by)
+
+    assert [row.split()[0] for row in rows(keeper.get(LIST, {"status__exact": "undocumented"}))] == ["pos2"]
+    assert rows(keeper.get(LIST, {"status__exact": "nothing"})) == []
+
+
+def test_who_may_change_handles_is_led_from_the_list_to_agree_and_to_merge(keeper, ada, by):
+    add(ada, "pos2:1", by=by)
+
+    page = keeper.get(LIST).content.decode()
+    assert page.count("/pos2/agree/") == page.count("/pos2/merge-into/") == 1
+    assert "/pos/agree/" not in page
+    assert "/agree/" not in member("Reader").get(LIST).content.decode()
+
+
+def test_the_number_of_identities_leads_to_exactly_them(keeper, ada, bo, by):
+    for pair in ("pos:1", "pos:2", "pos2:1"):
+        add(ada, pair, by=by)
+
+    (url,) = re.findall(r'href="(/admin/identities/identity/\?handle=pos)"', keeper.get(LIST).content.decode())
+    assert len(rows(keeper.get(url))) == 2
+    page = holding("identities.view_handle").get(LIST).content.decode()
+    assert "/admin/identities/identity/" not in page
+
+
+def test_a_list_of_ten_thousand_is_counted_no_further(keeper, ada, by, monkeypatch):
+    monkeypatch.setattr("identities.models.handle.MOST_COUNTED", 2)
+    for number in (1, 2, 3):
+        add(ada, f"pos:{number}", by=by)
+
+    assert " 2+ " in rows(keeper.get(LIST, {"q": "pos"}))[0]
 
 
 def test_a_handle_is_changed_with_an_audit(keeper):
@@ -40,14 +101,13 @@ def test_a_handle_is_changed_with_an_audit(keeper):
     assert audit.old_values == {"label": "Till", "pattern": ""}
 
 
-def test_who_agreed_to_a_handle_and_when_stands_with_it(keeper, ada, by):
+def test_the_status_is_no_field_of_the_form(keeper, ada, by):
     add(ada, "webshop:1", by=by)
 
-    submit(keeper, page("webshop"), status="agreed", description="The id in the shop.")
+    keeper.post(page("webshop"), filled(keeper, page("webshop"), label="Shop", status="agreed"))
 
     handle = Handle.objects.get(pk="webshop")
-    assert (handle.status, handle.agreed_by) == ("agreed", user_of(keeper))
-    assert handle.agreed_at is not None
+    assert (handle.status, handle.label) == ("undocumented", "Shop")
 
 
 def test_saving_without_a_change_writes_nothing(keeper):
@@ -56,12 +116,12 @@ def test_saving_without_a_change_writes_nothing(keeper):
     assert not Audit.objects.exists()
 
 
-def test_a_handle_is_added_and_reserved(keeper, klaviyo):
-    response = submit(keeper, ADD, name="klaviyo-list", label="List", status="agreed", reserved_for="klaviyo")
+def test_a_handle_that_staff_add_is_agreed_and_can_be_reserved(keeper, klaviyo):
+    response = submit(keeper, ADD, name="klaviyo-list", label="List", reserved_for="klaviyo")
 
     assert response.status_code == 302
     handle = Handle.objects.get(pk="klaviyo-list")
-    assert (handle.reserved_for, handle.agreed_by) == (klaviyo, user_of(keeper))
+    assert (handle.status, handle.reserved_for, handle.agreed_by) == ("agreed", klaviyo, user_of(keeper))
     assert Audit.objects.get(auditable_key="klaviyo-list").new_values["reserved_for"] == "klaviyo"
 
 
@@ -105,21 +165,15 @@ def test_bad_input_is_told_at_its_field(keeper, field, value, sentence):
     assert not Audit.objects.exists()
 
 
-def test_the_normaliser_of_a_handle_in_use_stays(keeper, bo):
-    response = submit(keeper, page("loyalty-card"), normaliser="digits")
-
-    assert "Identities of this handle are stored by its normaliser." in read(response)
-
-
 def test_a_contact_points_rules_are_built_in(keeper):
     assert "Contact points are built in" in read(keeper.get(page("email")))
 
-    refused = submit(keeper, page("email"), status="retired")
+    refused = submit(keeper, page("email"), normaliser="exact")
     submit(keeper, page("email"), label="Address")
 
     assert "only label, description, example and priority can change" in read(refused)
     handle = Handle.objects.get(pk="email")
-    assert (handle.status, handle.label) == ("agreed", "Address")
+    assert (handle.normaliser, handle.label) == ("email", "Address")
 
 
 def test_the_name_is_no_field_once_it_is_stored(keeper):

@@ -290,6 +290,6 @@ def test_how_much_a_handle_is_used_is_counted_to_a_bound(ada: Profile, by: By, m
 
     usage = {handle.name: handle for handle in Handle.objects.with_usage()}
 
-    assert (usage["pos"].usage_count, usage["pos"].usage_count_is_capped) == (2, True)  # type: ignore[attr-defined]
-    assert (usage["loyalty-card"].usage_count, usage["loyalty-card"].usage_count_is_capped) == (1, False)  # type: ignore[attr-defined]
-    assert usage["apns"].usage_count == 0  # type: ignore[attr-defined]
+    assert (usage["pos"].usage_count, usage["pos"].usage_count_is_capped) == (2, True)
+    assert (usage["loyalty-card"].usage_count, usage["loyalty-card"].usage_count_is_capped) == (1, False)
+    assert usage["apns"].usage_count == 0
