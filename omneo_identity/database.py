@@ -38,7 +38,8 @@ def configuration(url: str, *, prepare: bool) -> dict[str, Any]:
             ) from None
     else:
         parts = {"dbname": NAME, "user": USER, "host": str(CLUSTER), "port": PORT}
-    options: dict[str, Any] = {}
+    # Whatever the server's default is: a stricter level would match pairs again by what it saw before the lock.
+    options: dict[str, Any] = {"isolation_level": psycopg.IsolationLevel.READ_COMMITTED}
     if prepare:
         # Django turns preparing off altogether. With a threshold that no statement reaches, those that ask for it
         # (`prepare=True`) are prepared, and the thousand ones with literals in them do not fill the server's memory.

@@ -72,7 +72,7 @@ def test_a_database_url_is_read_as_postgresql_reads_it():
     assert configuration["PASSWORD"] == "p@ss"
     assert configuration["HOST"] == "db.example.com"
     assert configuration["PORT"] == "6432"
-    assert configuration["OPTIONS"] == {"sslmode": "require"}
+    assert configuration["OPTIONS"]["sslmode"] == "require"
 
 
 def test_the_embedded_servers_own_url_is_read_back():

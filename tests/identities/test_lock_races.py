@@ -156,8 +156,8 @@ def test_a_write_starts_over_that_a_stricter_isolation_ends(ada: Profile, bo: Pr
     card = add(ada, "loyalty-card:1", by=by)
 
     def route_in_isolation() -> Routed:
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.ensure_connection()
+        connection.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with meanwhile(lambda: update(ada, by=by, title="Countess")):
             return route("loyalty-card:1", "pos:7", by=by, title="Lady")
 
@@ -166,6 +166,17 @@ def test_a_write_starts_over_that_a_stricter_isolation_ends(ada: Profile, bo: Pr
     assert routed.errors == [psycopg.errors.SerializationFailure]
     assert [(one.outcome, one.identity, one.not_taken) for one in routed] == [("attached", card, ["title"])]
     assert Profile.objects.get(pk=ada.pk).title == "Countess"
+
+
+def test_a_stricter_default_of_the_database_does_not_blind_the_write_path(transactional_db: None) -> None:
+    def level() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            with transaction.atomic():
+                cursor.execute("SHOW transaction_isolation")
+                return str(cursor.fetchone()[0])
+
+    assert list(at_once(level)) == ["read committed"]
 
 
 def test_a_race_that_is_lost_every_time_ends_with_the_error_and_leaves_nothing(
