@@ -40,8 +40,10 @@ def current_name(handle: str) -> str:
 
 def every_name(handle: str) -> list[str]:
     """All names that this handle has or had: what stands in a log under a former name is about the same handle."""
-    current = current_name(handle)
-    return [current, *Handle.objects.filter(renamed_to=current).order_by("pk").values_list("pk", flat=True)]
+    its_own = Q(pk=handle) | Q(renamed_to=handle)
+    of_whom_it_is_a_former_name = Q(former_names=handle) | Q(renamed_to__former_names=handle)
+    names = Handle.objects.filter(its_own | of_whom_it_is_a_former_name).order_by()
+    return sorted(set(names.values_list("pk", flat=True))) or [handle]
 
 
 def current_pairs(pairs: Sequence[Pair]) -> list[Pair]:

@@ -254,7 +254,7 @@ def test_the_page_costs_the_same_for_few_identities_and_for_many(
             add(ada, f"pos2:{count}-{number}", by=by)
             add(ada, f"pos:{count}-{number}", by=by)
         # Session, user and permissions; the handle; who wrote, what is like it, blocked values, log, the newest; form.
-        with django_assert_num_queries(18):
+        with django_assert_num_queries(17):
             keeper.get(page("pos2"))
 
 

@@ -228,7 +228,7 @@ def test_nothing_else_can_be_asked_of_a_column(query, editor, entry):
 
 
 def test_the_dates_cost_two_looks_at_an_index(editor, spread, django_assert_num_queries):
-    with django_assert_num_queries(11) as captured:
+    with django_assert_num_queries(12) as captured:
         editor.get(LIST, {"handle": "pos", "last_seen_at__year": 2026})
 
     statements = [query["sql"] for query in captured.captured_queries if 'MIN("' in query["sql"]]
