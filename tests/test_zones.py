@@ -11,14 +11,14 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from identities.models import ApiToken, Extension
+from identities.models import ApiToken
 from omneo_identity.zones import ZoneMiddleware, known
 from profiles.auditing import By
 from profiles.models import Audit, Profile
-from tests.staff import member, read, rows
+from tests.staff import filled, member, read, rows, submit
 
 AUDITS = "/admin/profiles/audit/"
-ISSUE = "/admin/identities/extension/shopify/issue-token/"
+JOIN = "/admin/profiles/profile/add/"
 MELBOURNE = "Australia/Melbourne"
 
 # Half a day: written in UTC it is another day than in most zones.
@@ -105,25 +105,27 @@ def test_without_a_cookie_times_are_in_the_zone_of_the_settings(admin: Client, a
     assert rows(in_zone(admin, MELBOURNE).get(AUDITS))[0].startswith("Jan. 15, 2026, 11:30 p.m.")
 
 
-def issue(client: Client, day: str, time: str) -> Any:
-    return client.post(ISSUE, {"name": "Shop", "scopes": ["read-profiles"], "expires_at_0": day, "expires_at_1": time})
+def join(client: Client, day: str, time: str) -> Any:
+    return submit(client, JOIN, first_name="Bo", joined_at_0=day, joined_at_1=time)
 
 
-def test_a_time_that_is_typed_is_meant_in_that_zone(admin: Client, shopify: Extension) -> None:
-    issue(in_zone(admin, MELBOURNE), "2999-01-16", "09:00")
+def test_a_time_that_is_typed_is_meant_in_that_zone(admin: Client) -> None:
+    join(in_zone(admin, MELBOURNE), "2999-01-16", "09:00")
 
-    token = ApiToken.objects.get()
-    assert token.expires_at == datetime(2999, 1, 15, 22, 0, tzinfo=UTC)
-    assert "Jan. 16, 2999, 9 a.m." in read(admin.get(f"/admin/identities/apitoken/{token.pk}/change/"))
+    profile = Profile.objects.get()
+    assert profile.joined_at == datetime(2999, 1, 15, 22, 0, tzinfo=UTC)
+    form = filled(admin, f"/admin/profiles/profile/{profile.pk}/change/")
+    assert (form["joined_at_0"], form["joined_at_1"]) == ("2999-01-16", "09:00:00")
 
 
 @pytest.mark.parametrize("day", ["2099-10-04", "2099-04-05"])
-def test_a_time_that_the_clocks_skip_or_repeat_is_asked_for_again(admin: Client, shopify: Extension, day: str) -> None:
-    answer = issue(in_zone(admin, MELBOURNE), day, "02:30")
+def test_a_time_that_the_clocks_skip_or_repeat_is_asked_for_again(admin: Client, day: str) -> None:
+    answer = join(in_zone(admin, MELBOURNE), day, "02:30")
 
     assert "interpreted in time zone Australia/Melbourne" in read(answer)
-    assert not ApiToken.objects.exists()
-    assert "It is not stored" in read(issue(in_zone(admin, "UTC"), day, "02:30"))
+    assert not Profile.objects.exists()
+    join(in_zone(admin, "UTC"), day, "02:30")
+    assert Profile.objects.exists()
 
 
 def test_the_api_stays_in_utc(by: By, audit: Audit) -> None:

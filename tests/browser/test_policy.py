@@ -65,12 +65,13 @@ def test_the_widgets_of_the_forms_work(page: Page, rows: dict[str, Any]) -> None
     page.locator("#id_permissions_add").click()
     expect(held).to_have_count(before + 1)
 
-    page.goto("/admin/identities/extension/shopify/issue-token/")
+    page.goto("/admin/profiles/profile/add/")
+    page.locator("summary", has_text="More").click()
     page.locator(".date-icon").first.click()
     page.locator("#calendarbox0").get_by_role("link", name="Today").click()
     page.locator(".clock-icon").first.click()
     page.locator("#clockbox0").get_by_role("link", name="Noon").click()
-    expect(page.locator("#id_expires_at_1")).to_have_value("12:00:00")
+    expect(page.locator("#id_joined_at_1")).to_have_value("12:00:00")
 
 
 def test_the_documentation_of_the_api_keeps_to_the_policy(page: Page) -> None:
