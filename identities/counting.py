@@ -52,9 +52,6 @@ class Count:
         return cls(sum(count.value for count in counts), any(count.is_capped for count in counts))
 
 
-NOUGHT = Count(0)
-
-
 @dataclass(frozen=True, slots=True)
 class Health:
     """How an extension is doing: when a token of its was last used, what it wrote, what was refused and is open."""

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
-from identities.admin.filters import ReviewFilter
+from identities.admin.filters import ReasonFilter, ReviewFilter
 from identities.counting import Count
 from identities.models import RoutingLogEntry
 from profiles.admin.charts import Bars, Point, bars
@@ -99,22 +99,24 @@ def chart(
 def log_url(
     *,
     outcome: str = "",
-    code: str | None = None,
+    code: str = "",
     source: str = "",
     status: str = "",
     since: datetime.datetime | None = None,
     before: datetime.datetime | None = None,
 ) -> str:
-    """The routing log, filtered. `code` may be the empty one of an entry that has none; without a status, all."""
+    """The routing log, filtered; without a status, all."""
     asked = {
         ReviewFilter.parameter_name: status or ReviewFilter.ALL,
         "outcome__exact": outcome or None,
         "source": source or None,
     }
-    return _list("identities_routinglogentry", {**asked, "code__exact": code, **_between(since, before)})
+    return _list(
+        "identities_routinglogentry", {**asked, ReasonFilter.parameter_name: code or None, **_between(since, before)}
+    )
 
 
-def open_log_url(*, outcome: str = "", code: str | None = None, source: str = "") -> str:
+def open_log_url(*, outcome: str = "", code: str = "", source: str = "") -> str:
     return log_url(outcome=outcome, code=code, source=source, status=RoutingLogEntry.Review.OPEN)
 
 

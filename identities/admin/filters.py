@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from identities import matching
 from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
+from identities.telling import REASONS
 
 # A longer list would not be read. Any other name can be written into the address.
 MOST_LISTED = 100
@@ -102,6 +103,19 @@ class ReviewFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset if self.value() == self.ALL else queryset.filter(review_status=self.value())
+
+
+class ReasonFilter(SimpleListFilter):
+    """Log entries by why something was refused."""
+
+    title = _("reason")
+    parameter_name = "code__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
+        return list(REASONS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(code=self.value()) if self.value() else queryset
 
 
 class SeenFilter(SimpleListFilter):

@@ -26,7 +26,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from identities import reviewing, telling
 from identities.admin import log_entry, told
 from identities.admin.dates import DatedAdmin, DatedChangeList
-from identities.admin.filters import HandleFilter, ReviewFilter, SeenFilter, SourceFilter
+from identities.admin.filters import HandleFilter, ReasonFilter, ReviewFilter, SeenFilter, SourceFilter
 from identities.forms import ReviewAllForm, ReviewForm
 from identities.models import RoutingLogEntry
 from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, link
@@ -64,7 +64,7 @@ class RoutingLogEntryAdmin(DatedAdmin, OperationAdmin):
     change_form_template = "admin/identities/routinglogentry/change_form.html"
     list_display = ["seen", "sentence", "times", "review_shown"]
     list_display_links = ["sentence"]
-    list_filter = [ReviewFilter, "outcome", HandleFilter, SourceFilter, SeenFilter]
+    list_filter = [ReviewFilter, "outcome", ReasonFilter, HandleFilter, SourceFilter, SeenFilter]
     list_select_related = ["source", "by"]
     date_hierarchy = "last_seen_at"
     ordering = ["-last_seen_at", "-pk"]

@@ -95,7 +95,7 @@ def test_an_empty_list_says_what_it_means(editor, entry, by):
     assert 'href="?review_status__exact=all"' in response.content.decode()
 
 
-def test_the_list_filters_by_outcome_handle_and_source(editor, entry, ada, klaviyo, by):
+def test_the_list_filters_by_outcome_reason_handle_and_source(editor, entry, ada, klaviyo, by):
     with pytest.raises(Refused):
         routing.add(ada.pk, Sent("loyalty-card", "bo"), by=By(klaviyo.service_account), source=klaviyo)
     route("pos:guest", by=by)
@@ -103,6 +103,8 @@ def test_the_list_filters_by_outcome_handle_and_source(editor, entry, ada, klavi
     assert len(rows(editor.get(LIST))) == 3
     assert len(rows(editor.get(LIST, {"outcome__exact": "identity_taken"}))) == 2
     assert len(rows(editor.get(LIST, {"outcome__exact": "identity_taken", "review_status__exact": "open"}))) == 2
+    assert len(rows(editor.get(LIST, {"code__exact": "blocked_identifier"}))) == 1
+    assert len(rows(editor.get(LIST, {"code__exact": "reserved_handle"}))) == 0
     assert len(rows(editor.get(LIST, {"handle": "pos"}))) == 1
     assert len(rows(editor.get(LIST, {"source": "klaviyo"}))) == 1
     assert len(rows(editor.get(LIST, {"source": "staff"}))) == 2
