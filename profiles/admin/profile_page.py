@@ -66,12 +66,12 @@ def context(request: HttpRequest, profile: Profile) -> dict[str, Any]:
     parts: dict[str, Any] = {"introduction": introduction(profile)}
     if request.user.has_perm("identities.view_identity"):
         every = reverse("admin:identities_identity_changelist")
-        held = _held(profile)
-        groups = _groups(request, profile, held[:MOST_AT_ONCE])
+        held, has_more = _held(profile)
+        groups = _groups(request, profile, held)
         parts |= {
             "groups": groups,
             "known": known_by(groups),
-            "has_more_identities": len(held) > MOST_AT_ONCE,
+            "has_more_identities": has_more,
             "identities_url": f"{every}?profile__id__exact={profile.pk}",
             "picture": picture(profile, groups),
             "moves": _moves(profile),
@@ -138,10 +138,18 @@ def shown(identity: Identity) -> str:
     return mask(identity.identifier) if identity.handle.sensitive else identity.shown
 
 
-def _held(profile: Profile) -> list[Identity]:
-    """The identities of the page, one more than it shows; all of one handle stand together."""
-    rows = profile.identities.select_related("handle", "source").order_by("handle", "-is_primary", "-is_active", "pk")
-    return list(rows[: MOST_AT_ONCE + 1])
+def _held(profile: Profile) -> tuple[list[Identity], bool]:
+    """The identities of the page, all of one handle together, and whether the profile has more.
+
+    If it has, these are the newest ones, and the primary one in any case. Sorted here, since it can have thousands.
+    """
+    own = profile.identities.select_related("handle", "source")
+    newest = list(own.order_by("-pk")[: MOST_AT_ONCE + 1])
+    has_more = len(newest) > MOST_AT_ONCE
+    if has_more and not any(row.is_primary for row in newest[:MOST_AT_ONCE]):
+        newest = [*own.filter(is_primary=True), *newest]
+    rows = newest[:MOST_AT_ONCE]
+    return sorted(rows, key=lambda row: (row.handle_id, not row.is_primary, not row.is_active, row.pk)), has_more
 
 
 def _groups(request: HttpRequest, profile: Profile, held: Sequence[Identity]) -> list[Group]:

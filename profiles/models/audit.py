@@ -19,7 +19,13 @@ class Audit(models.Model):
     old_values = models.JSONField(_("old values"), default=dict, encoder=DjangoJSONEncoder)
     new_values = models.JSONField(_("new values"), default=dict, encoder=DjangoJSONEncoder)
     profile = models.ForeignKey(
-        "profiles.Profile", models.SET_NULL, null=True, blank=True, related_name="audits", verbose_name=_("profile")
+        "profiles.Profile",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="audits",
+        verbose_name=_("profile"),
+        db_index=False,
     )
     url = models.CharField(_("URL"), max_length=512, blank=True)
     ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
@@ -36,6 +42,8 @@ class Audit(models.Model):
             models.Index(fields=["auditable_type", "auditable_key", "id"], name="audit_by_row"),
             # filter[event] of GET /audits, newest first.
             models.Index(fields=["event", "-id"], name="audit_by_event"),
+            # The newest changes of a profile, on its page.
+            models.Index(fields=["profile", "-id"], name="audit_by_profile"),
             # filter[created_at] of GET /audits.
             models.Index(fields=["created_at", "id"], name="audit_by_time"),
             # What one account wrote in a day. It serves the foreign key, too.

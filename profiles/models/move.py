@@ -22,9 +22,11 @@ class Move(models.Model):
     handle = models.CharField(_("handle"), max_length=64, blank=True)
     identifier = models.CharField(_("identifier"), max_length=255, blank=True)
     from_profile = models.ForeignKey(
-        "profiles.Profile", models.CASCADE, related_name="moves_from", verbose_name=_("from")
+        "profiles.Profile", models.CASCADE, related_name="moves_from", verbose_name=_("from"), db_index=False
     )
-    to_profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="moves_to", verbose_name=_("to"))
+    to_profile = models.ForeignKey(
+        "profiles.Profile", models.CASCADE, related_name="moves_to", verbose_name=_("to"), db_index=False
+    )
     cause = models.CharField(_("cause"), max_length=16, choices=Cause, default=Cause.ASKED)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("by"))
     at = models.DateTimeField(_("at"), default=timezone.now)
@@ -38,6 +40,9 @@ class Move(models.Model):
         indexes = [
             # "Where did this row come from?", and whether a move takes an earlier one back.
             models.Index(fields=["subject_type", "subject_key", "id"], name="move_by_subject"),
+            # What came to a profile and what left it, newest first, on its page.
+            models.Index(fields=["from_profile", "-id"], name="move_by_former_profile"),
+            models.Index(fields=["to_profile", "-id"], name="move_by_profile"),
         ]
 
     def __str__(self) -> str:

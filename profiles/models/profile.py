@@ -153,10 +153,13 @@ class Profile(models.Model):
             ),
             # filter[profile_type]; nearly all profiles are active, so only the others are worth an index.
             models.Index(
-                fields=["profile_type", "id"], condition=~Q(profile_type="active"), name="profile_by_rare_type"
+                fields=["profile_type", "id"],
+                include=["locked"],
+                condition=~Q(profile_type="active"),
+                name="profile_by_rare_type",
             ),
             # The admin's list of locked profiles, which are few.
-            models.Index(fields=["id"], condition=Q(locked=True), name="profile_locked"),
+            models.Index(fields=["id"], include=["profile_type"], condition=Q(locked=True), name="profile_locked"),
             # sort=created_at and sort=updated_at of GET /profiles.
             models.Index(fields=["created_at", "id"], name="profile_by_created"),
             models.Index(fields=["updated_at", "id"], name="profile_by_updated"),
