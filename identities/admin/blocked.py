@@ -25,6 +25,7 @@ class BlockedIdentifierAdmin(OperationAdmin):
     """Values that name nobody. What a new one would touch is told before it is saved."""
 
     form = BlockedIdentifierForm
+    is_small = True
     list_display = ["value", "kind", "handle_name", "reason", "enabled", "built_in"]
     list_filter = ["enabled", "built_in", "kind"]
     search_fields = ["value__startswith"]

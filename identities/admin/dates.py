@@ -17,7 +17,8 @@ from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from profiles.admin.base import BoundedChangeList, PlainAdmin
+from profiles.admin.base import PlainAdmin
+from profiles.admin.lists import BoundedChangeList
 
 PARTS = ("year", "month", "day")
 

@@ -33,6 +33,7 @@ class ExtensionAdmin(OperationAdmin):
 
     form = ExtensionForm
     change_form_template = "admin/identities/extension/change_form.html"
+    is_small = True
     list_display = ["named", "state", "claimed", "last_seen", "writes_today", "refused", "taken"]
     list_select_related = ["service_account"]
     search_fields = ["slug__startswith", "name__istartswith"]

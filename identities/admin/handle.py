@@ -30,6 +30,7 @@ class HandleAdmin(OperationAdmin):
     change_form_template = "admin/identities/handle/change_form.html"
     change_list_template = "admin/identities/handle/change_list.html"
     list_display_links = ["called"]
+    is_small = True
     # What waits for a decision stands first.
     ordering = TO_DO_FIRST
     search_fields = ["name__startswith", "label__istartswith"]

@@ -18,7 +18,7 @@ from identities import matching
 from identities.admin import handle_words
 from identities.handles import mask
 from identities.models import BUILT_IN, BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
-from profiles.admin.base import MOST_COUNTED
+from profiles.admin.lists import MOST_COUNTED
 from profiles.models import Audit
 
 # Who writes a handle is told by its newest identities; older ones tell of another time.

@@ -22,8 +22,9 @@ from identities.admin.figures import ago, number_link
 from identities.admin.token_page import is_good, state, successor_url
 from identities.counting import Count, Health
 from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
-from profiles.admin.base import BoundedChangeList, change_url, link
+from profiles.admin.base import change_url, link
 from profiles.admin.charts import Bars
+from profiles.admin.lists import BoundedChangeList
 
 DAYS = 14
 MOST_TOKENS = 20

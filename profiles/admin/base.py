@@ -11,16 +11,18 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.contrib.auth.models import User
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation, ValidationError
-from django.core.paginator import Paginator
+from django.core.exceptions import (
+    ObjectDoesNotExist,
+    PermissionDenied,
+    SuspiciousOperation,
+    ValidationError,
+)
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import DateTimeField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -31,13 +33,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from omneo_identity.api.addresses import client_address
 from omneo_identity.api.auth import MAX_USER_AGENT
 from profiles import auditing
+from profiles.admin.lists import BoundedAdmin
 from profiles.auditing import By
 from profiles.forms import DateTimeWidget, OperationForm, TextKeyField
 from profiles.models import Profile
 from profiles.refusing import Refused
-
-# Counting stops here, so that a list costs the same at any size.
-MOST_COUNTED = 10_000
 
 # A page that lists what it is about to do must still be read by somebody.
 MOST_AT_ONCE = 200
@@ -74,42 +74,6 @@ def explain(refusal: Refused, request: HttpRequest) -> str:
         return refusal.message
     owner = Profile.objects.filter(pk=profile_id).first()
     return format_html("{} ({})", refusal.message, link(owner)) if owner else refusal.message
-
-
-# How a list's URL asks for a span of time.
-SPAN = ("__gte", "__gt", "__lt", "__lte")
-
-
-class BoundedPaginator(Paginator):
-    """Pages of the first 10,000 rows. Who is looking for one further down needs a search, not more pages."""
-
-    @cached_property
-    def count(self) -> int:
-        # The keys alone: what a list tells besides of each row may cost a query for each.
-        return cast(QuerySet[Any], self.object_list).order_by().values("pk")[:MOST_COUNTED].count()
-
-    @property
-    def is_capped(self) -> bool:
-        return self.count >= MOST_COUNTED or getattr(self.object_list, "is_cut", False)
-
-
-class BoundedChangeList(ChangeList):
-    """A list that counts nothing but what its pages need, and says the number once, below."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        self.full_result_count = self.result_count
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        """Of a span of time, newest first along that time: its index has the page's rows side by side.
-
-        By the keys, the planner would walk every row that is newer than the span.
-        """
-        ordering = list(super().get_ordering(request, queryset))
-        spans = {lookup.removesuffix(end) for lookup in self.params for end in SPAN if lookup.endswith(end)}
-        times = {field.name for field in self.lookup_opts.fields if isinstance(field, DateTimeField)}
-        asked = sorted(spans & times)
-        return [f"-{asked[0]}", "-pk"] if len(asked) == 1 and ORDER_VAR not in self.params else ordering
 
 
 @dataclass(frozen=True)
@@ -149,34 +113,14 @@ class Asked(Exception):
 SURE = "_sure"
 
 
-# What a list's URL may ask of a column, and the columns that it may ask nothing of.
-PLAIN = {"exact", "isnull", "gte", "lt", "gt", "lte", "id"}
-GUESSED = {"digest", "identifier", "original", "fingerprint", "password"}
-
-
-class PlainAdmin(admin.ModelAdmin):
+class PlainAdmin(BoundedAdmin):
     """Bounded lists, tools and notices on the change page, and pages of our own that name their permission."""
 
     change_form_template = "admin/change_page.html"
-    paginator = BoundedPaginator
-    show_full_result_count = False
-    # Facets count every row once for each choice of each filter.
-    show_facets = admin.ShowFacets.NEVER
-    list_per_page = 50
     formfield_overrides = {DateTimeField: {"form_class": forms.SplitDateTimeField, "widget": DateTimeWidget}}
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return BoundedChangeList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """No parts of texts in a list's URL: digests and masked identifiers could be read out letter by letter."""
-        path = lookup.split("__")
-        if GUESSED.intersection(path) or path[-1] not in {*PLAIN, path[0]}:
-            return False
-        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -16,9 +17,10 @@ from profiles.models import Audit, Move
 
 @admin.register(Audit)
 class AuditAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "event", "auditable_type", "auditable_key", "profile", "by", "token_name"]
+    list_display = ["at", "event", "auditable_type", "auditable_key", "profile", "by", "token_name"]
     list_select_related = ["by", "profile"]
-    sortable_by = ["created_at"]
+    sortable_by = ["at"]
+    found_together = [{"auditable_type", "auditable_key"}, {"by", "created_at"}]
     fields = [
         "created_at",
         "by",
@@ -34,6 +36,10 @@ class AuditAdmin(ReadOnlyAdmin):
         "user_agent",
     ]
     readonly_fields = ["old_shown", "new_shown"]
+
+    @admin.display(description=_("at"), ordering="pk")
+    def at(self, audit: Audit) -> datetime.datetime:
+        return audit.created_at
 
     @admin.display(description=_("old values"))
     def old_shown(self, audit: Audit) -> SafeString:

@@ -78,17 +78,23 @@ def test_the_list_filters_by_type_and_lock(editor, ada, bo):
     assert len(rows(editor.get(LIST, {"locked__exact": "0"}))) == 1
 
 
-def test_the_list_costs_the_same_for_one_profile_and_for_fifty(editor, by, django_assert_num_queries):
-    # Session, user, count, rows; permissions twice (own, groups).
-    for number in (1, 49):
-        for one in range(number):
-            route(f"pos:{number}-{one}", by=by, first_name="Ada")
-        with django_assert_num_queries(6):
-            editor.get(LIST)
+def test_the_list_sorts_by_what_it_offers_and_by_nothing_else(editor, ada, bo):
+    newest_first = rows(editor.get(LIST))
+
+    assert len(newest_first) == 2
+    assert rows(editor.get(LIST, {"o": "5"})) == newest_first[::-1]
+    for order in ("1", "-1", "2", "-2", "4", "-4"):
+        assert rows(editor.get(LIST, {"o": order})) == newest_first
+
+
+def test_the_address_of_the_list_asks_for_nothing_that_would_read_the_table(editor, ada):
+    assert editor.get(LIST, {"company": "Analytical Engines"}).status_code == 400
+    assert editor.get(LIST, {"first_name__exact": "Ada"}).status_code == 400
+    assert len(rows(editor.get(LIST, {"created_at__gte": "2020-01-01T00:00Z"}))) == 1
 
 
 def test_counting_stops_at_a_bound(editor, by, monkeypatch):
-    monkeypatch.setattr("profiles.admin.base.MOST_COUNTED", 2)
+    monkeypatch.setattr("profiles.admin.lists.MOST_COUNTED", 2)
     for number in range(3):
         route(f"pos:{number}", by=by)
 
