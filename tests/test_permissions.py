@@ -96,6 +96,7 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     **pages(
         "auth.user",
         add=("auth.add_user&auth.change_user",),
+        delete=NEVER,
         history=("auth.view_user", "auth.change_user"),
         password_change=("auth.change_user",),
     ),
