@@ -34,6 +34,7 @@ TOLD = ["name", "speaks_for", "state", "scopes_shown", "rate", "expires", "used_
 class ApiTokenAdmin(ReadOnlyAdmin):
     """Tokens: issued, shown, revoked, never edited. Those of extensions are issued on the extension's page."""
 
+    is_small = True
     list_display = ["name", "speaks_for", "state", "expires_on", "used", "may"]
     list_filter = [StateFilter, ExtensionFilter]
     search_fields = ["key__exact", "name__startswith"]
@@ -47,7 +48,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         queryset: QuerySet[ApiToken] = super().get_queryset(request)
-        return queryset.select_related("user", "extension")
+        return queryset.select_related("user__extension", "extension")
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
         return self.fields if obj and obj.revoked_at else [*TOLD, "key"]
