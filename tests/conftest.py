@@ -37,23 +37,24 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             cursor.execute(f'CREATE TABLE pristine."{table}" AS TABLE "{table}"')
 
 
+def put_back() -> None:
+    """Leave the catalogue, the groups and all else as the migrations made it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pristine'")
+        tables = [f'"{name}"' for (name,) in cursor.fetchall()]
+        cursor.execute(f"TRUNCATE {', '.join(tables)}")
+        for table in tables:
+            cursor.execute(f"INSERT INTO {table} SELECT * FROM pristine.{table}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def restore() -> Iterator[None]:
-    """After a test that commits, leave the catalogue, the groups and all else as the migrations made it.
+    """Put everything back after a test that commits.
 
     Django would empty every table, and the tests that come after would find no handle.
     """
-
-    def put_back(self: TransactionTestCase) -> None:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'pristine'")
-            tables = [f'"{name}"' for (name,) in cursor.fetchall()]
-            cursor.execute(f"TRUNCATE {', '.join(tables)}")
-            for table in tables:
-                cursor.execute(f"INSERT INTO {table} SELECT * FROM pristine.{table}")
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TransactionTestCase, "_fixture_teardown", put_back)
+        patched.setattr(TransactionTestCase, "_fixture_teardown", lambda _self: put_back())
         yield
 
 
