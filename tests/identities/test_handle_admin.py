@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 
 from identities.models import Handle, Identity
 from profiles.models import Audit
-from tests.cast import add, route
+from tests.cast import add
 from tests.staff import filled, holding, member, read, rows, submit, user_of
 
 LIST = "/admin/identities/handle/"
@@ -205,15 +205,6 @@ def test_counting_the_list_does_not_count_what_each_handle_is_used_for(keeper):
 
     (count,) = [query["sql"] for query in queries if "COUNT(*)" in query["sql"] and "LIMIT 10000" in query["sql"]]
     assert "identities_identity" not in count
-
-
-def test_the_list_costs_the_same_for_few_handles_and_for_many(keeper, by, django_assert_num_queries):
-    for number in (1, 20):
-        for one in range(number):
-            route(f"new-{number}-{one}:1", by=by)
-        # Session, user, permissions twice, count, rows.
-        with django_assert_num_queries(6):
-            keeper.get(LIST)
 
 
 def test_the_form_of_an_identity_finds_handles_by_their_beginning(keeper):

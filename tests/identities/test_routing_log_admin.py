@@ -141,18 +141,6 @@ def test_names_and_identifiers_are_shown_as_text(editor, entry, ada):
     assert "<img src=x" not in content
 
 
-def test_the_list_costs_the_same_for_one_entry_and_for_many(editor, by, bo, django_assert_num_queries):
-    for number in (1, 20):
-        for one in range(number):
-            profile = Profile.objects.create(first_name=f"{number}-{one}")
-            with pytest.raises(Refused):
-                add(profile, "loyalty-card:bo", by=by)
-        # Session, user, permissions twice, the two filters' choices, count, rows, the entries' profiles and handles,
-        # the first and the last date.
-        with django_assert_num_queries(11):
-            assert len(rows(editor.get(LIST))) == {1: 1, 20: 21}[number]
-
-
 # By date
 
 

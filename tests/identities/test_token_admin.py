@@ -277,16 +277,6 @@ def test_the_list_says_which_tokens_are_good(keeper, token, klaviyo, shopify):
     assert len(rows(keeper.get(LIST, {"q": token.key[:-1]}))) == 0
 
 
-def test_the_list_costs_the_same_for_one_token_and_for_fifty(keeper, klaviyo, token, django_assert_num_queries):
-    with django_assert_num_queries(8):
-        assert len(rows(keeper.get(LIST))) == 1
-    for _number in range(49):
-        of(klaviyo, scopes=SCOPES)
-
-    with django_assert_num_queries(8):
-        assert len(rows(keeper.get(LIST))) == 50
-
-
 def test_a_token_is_never_edited_or_deleted(admin_client, token):
     response = admin_client.get(page(token))
 

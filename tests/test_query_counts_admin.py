@@ -1,0 +1,79 @@
+"""How many statements each list of the admin costs: as many for one row as for fifty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission, User
+from django.urls import reverse
+
+from identities.models import Extension, RoutingLogEntry
+from tests.benchmarks import population
+from tests.staff import rows, signed_in
+
+STAFF = 4  # The session, the user, and their permissions: their own, and their groups'.
+LIST = 2  # The bounded count, and the rows of the page.
+
+QUERIES = {
+    "auth.group": STAFF + LIST,
+    "auth.user": STAFF + LIST + 1,  # The groups to filter by.
+    "identities.apitoken": STAFF + LIST + 1,  # The extensions to filter by.
+    "identities.blockedidentifier": STAFF + LIST,
+    "identities.extension": STAFF + LIST + 2,  # How they fare, and the handles that they claim.
+    "identities.handle": STAFF + LIST,
+    "identities.identity": STAFF + LIST + 2,  # The handles and the sources to filter by.
+    # The handles and the sources to filter by, what the sentences are about, and the first and the last date.
+    "identities.routinglogentry": STAFF + LIST + 5,
+    "profiles.audit": STAFF + LIST,
+    "profiles.move": STAFF + LIST,
+    "profiles.profile": STAFF + LIST,
+}
+
+LISTS = {model._meta.label_lower: model for model in admin.site._registry}
+
+
+def fill(count: int) -> None:
+    """Make so many more rows of everything that is listed."""
+    population.fill(
+        population.Sizes(
+            profiles=count + 1,
+            identities=3 * count + 3,
+            entries=count,
+            audits=count,
+            moves=count,
+            handles=count,
+            blocked=count,
+            tokens=count,
+            admin_log=count,
+        )
+    )
+    # The log shows what is open.
+    RoutingLogEntry.objects.update(review_status="open")
+    users = User.objects.bulk_create(User(username=f"made-up-{number}") for number in range(count))
+    Group.objects.bulk_create(Group(name=f"Made up {number}") for number in range(count))
+    Extension.objects.bulk_create(
+        Extension(slug=user.username, name=user.username, service_account=user) for user in users
+    )
+
+
+def test_every_list_has_a_row() -> None:
+    assert set(QUERIES) == set(LISTS)
+
+
+@pytest.mark.parametrize("count", [1, 50])
+@pytest.mark.parametrize("label", QUERIES)
+def test_a_list_costs_the_same_for_one_row_and_for_fifty(
+    db: None, django_assert_num_queries: Any, label: str, count: int
+) -> None:
+    fill(count)
+    keeper = User.objects.create_user("keeper", is_staff=True)
+    keeper.user_permissions.set(Permission.objects.all())
+    client, model = signed_in(keeper), LISTS[label]
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+    with django_assert_num_queries(QUERIES[label]):
+        response = client.get(url)
+
+    assert len(rows(response)) >= count
