@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, OrderBy, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -40,7 +40,7 @@ class IdentityAdmin(OperationAdmin):
     """Identities, written by routing only. `source=None` is what makes staff the writer."""
 
     form = IdentityForm
-    list_display = ["handle_name", "shown", "profile", "is_primary", "is_active", "source_name", "created"]
+    list_display = ["handle_name", "shown", "held_by", "state", "source_name", "created"]
     list_display_links = ["handle_name", "shown"]
     list_filter = [HandleFilter, SourceFilter, "is_active"]
     sortable_by = ["created"]
@@ -87,6 +87,17 @@ class IdentityAdmin(OperationAdmin):
     @admin.display(description=gettext_lazy("identifier"))
     def shown(self, identity: Identity) -> str:
         return mask(identity.identifier) if identity.handle.sensitive else identity.shown
+
+    @admin.display(description=gettext_lazy("profile"))
+    def held_by(self, identity: Identity) -> str:
+        return link(identity.profile)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, identity: Identity) -> str:
+        """What is out of the ordinary; most identities are active and not primary, and say nothing."""
+        marks = [("ok", _("primary"))] if identity.is_primary else []
+        marks += [] if identity.is_active else [("muted", _("inactive"))]
+        return format_html_join(" ", '<span class="badge {}">{}</span>', marks)
 
     @admin.display(description=gettext_lazy("as received"))
     def as_received(self, identity: Identity) -> str:

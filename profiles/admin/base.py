@@ -135,7 +135,9 @@ class PlainAdmin(BoundedAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if any("\0" in value for values in request.GET.lists() for value in values[1]):
             return HttpResponseRedirect(f"{request.path}?e=1")
-        return super().changelist_view(request, extra_context)
+        # The page is called by what it shows, not by what one is told to do there.
+        title = {"title": capfirst(self.opts.verbose_name_plural)}
+        return super().changelist_view(request, title | (extra_context or {}))
 
     def get_object_tools(self, request: HttpRequest, obj: Any) -> list[tuple[str, str]]:
         """URLs and labels of the buttons beside *History*, for this person."""
@@ -167,6 +169,8 @@ class PlainAdmin(BoundedAdmin):
         if obj is not None:
             context["object_tools"] = self.get_object_tools(request, obj)
             context["notices"] = self.get_notices(request, obj)
+            if context.get("subtitle"):
+                context |= {"title": context["subtitle"], "subtitle": None}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def history_view(
