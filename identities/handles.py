@@ -61,7 +61,7 @@ def read(sent: Sequence[Sent], *, writer: Extension | None) -> list[Identity | R
             doubtful[position] = identity
         answers.append(refusal or identity)  # type: ignore[arg-type]  # it is one or the other
     answers = _known_after_all(answers, doubtful)
-    blocked = _blocked(sent, answers)
+    blocked = _blocked(sent, answers, catalogue=catalogue)
     return [blocked.get(position, answer) for position, answer in enumerate(answers)]
 
 
@@ -116,6 +116,11 @@ class _Catalogue:
         current = Handle.objects.in_bulk([row.renamed_to_id for row in former]) if former else {}
         for row in former:
             row.renamed_to = current[row.renamed_to_id]
+
+    def current_name(self, name: str) -> str:
+        """What a handle is called today, by which its blocked values stand; what is not known keeps its name."""
+        row = self.known.get(fold_handle(storable(name)))
+        return (row.renamed_to or row).name if row is not None else name
 
     def nearest(self, name: str) -> list[str]:
         """Up to three known names that somebody who wrote `name` may have meant."""
@@ -193,7 +198,9 @@ def _handle(name: str, *, catalogue: _Catalogue) -> Handle:
     return Handle(name=name)
 
 
-def _blocked(sent: Sequence[Sent], answers: Sequence[Identity | Refused]) -> dict[int, Refused]:
+def _blocked(
+    sent: Sequence[Sent], answers: Sequence[Identity | Refused], *, catalogue: _Catalogue
+) -> dict[int, Refused]:
     """The refusals of values that name nobody, by position. They come before a complaint about the value's form."""
     values = {
         position: {
@@ -213,7 +220,9 @@ def _blocked(sent: Sequence[Sent], answers: Sequence[Identity | Refused]) -> dic
     for entry in entries:
         for position, group in values.items():
             answer = answers[position]
-            handle = answer.handle_id if isinstance(answer, Identity) else sent[position].handle
+            handle = (
+                answer.handle_id if isinstance(answer, Identity) else catalogue.current_name(sent[position].handle)
+            )
             if any(entry.blocks(handle, value[:255]) for value in group):
                 message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
                 refusals[position] = Refused("blocked_identifier", message, field="identifier")

@@ -262,7 +262,7 @@ def _extra(plan: Plan) -> list[str]:
     if plan.blocked:
         values = ", ".join(f"“{one.value}”" for one in plan.blocked[:10])
         told.append(_("What is blocked under it is blocked there: %(values)s.") % {"values": values})
-    told.append(_("Whoever writes it meanwhile waits; a million identities take about a minute."))
+    told.append(_("Whoever writes it meanwhile waits; a million identities take a minute or two."))
     return told
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from identities import cataloguing, handles, lookup, matching, routing
 from identities.handles import Sent
@@ -293,3 +293,18 @@ def test_how_much_a_handle_is_used_is_counted_to_a_bound(ada: Profile, by: By, m
     assert (usage["pos"].usage_count, usage["pos"].usage_count_is_capped) == (2, True)
     assert (usage["loyalty-card"].usage_count, usage["loyalty-card"].usage_count_is_capped) == (1, False)
     assert usage["apns"].usage_count == 0
+
+
+def test_what_the_catalogue_tells_of_a_handle_is_read_from_its_own_part_of_an_index(ada: Profile) -> None:
+    """A handle that was written long ago must not cost a walk past a million identities of others."""
+    for handle, number in (("pos", 1_500), ("loyalty-card", 3_000)):
+        Identity.objects.bulk_create(Identity(profile=ada, handle_id=handle, identifier=str(n)) for n in range(number))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE identities_identity")
+    few = Identity.objects.of_handle("pos", newest_first=True)
+
+    for rows in (Handle.objects.with_usage().with_seen(), few[:5], few.reverse()[:5]):
+        plan = rows.explain()
+        assert "identities_identity_pkey" not in plan
+        assert "Seq Scan on identities_identity" not in plan
+        assert "identity_by_handle" in plan or "unique_together_handle_identifier" in plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from identities import cataloguing, lookup, matching, moving, releasing, renaming, renormalising
 from identities.models import BlockedIdentifier, Extension, Handle, Identity, Pair, RoutingLogEntry
@@ -236,6 +237,26 @@ def test_a_blocked_value_stays_blocked_under_the_new_name(ada: Profile, by: By) 
         with pytest.raises(Refused) as refusal:
             add(ada, f"{name}:Walk-In", by=by)
         assert refusal.value.code == "blocked_identifier"
+
+
+def test_it_is_blocked_by_the_old_name_also_where_it_has_no_normal_form(ada: Profile, by: By) -> None:
+    add(ada, "pos2:9000", by=by)
+    cataloguing.block({"value": "walk-in", "handle": Handle.objects.get(pk="pos2")}, by=by)
+    renormalising.change(Handle.objects.get(pk="pos2"), {"normaliser": "digits"}, by=by)
+    rename("pos2", "till-number", by=by)
+
+    for name in ("pos2", "till-number"):
+        with pytest.raises(Refused) as refusal:
+            add(ada, f"{name}:walk-in", by=by)
+        assert refusal.value.code == "blocked_identifier"
+
+
+def test_the_database_lets_no_former_name_be_anything_but_retired(by: By) -> None:
+    rename("pos", "till-number", by=by)
+
+    for change in ({"status": "agreed"}, {"renamed_to": "pos"}):
+        with pytest.raises(IntegrityError, match="former_names_of_handles_are_retired"), transaction.atomic():
+            Handle.objects.filter(pk="pos").update(**change)
 
 
 def test_the_log_is_found_by_each_name_and_keeps_the_one_of_its_day(ada: Profile, bo: Profile, by: By) -> None:
