@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -165,6 +166,30 @@ class ReviewForm(OperationForm):
     class Meta:
         model = RoutingLogEntry
         fields = ["review_status", "review_note"]
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse a review of an entry that somebody else has reviewed since the page was opened.
+
+        What the person saw comes back in the page's hidden fields. The very same review sent twice is none.
+        """
+        typed = {name: self.cleaned_data.get(name) for name in self.fields}
+        is_done = all(value == getattr(self.instance, name) for name, value in typed.items())
+        for name in [] if is_done else self.fields:
+            seen = self.data.get(self.add_initial_prefix(name))
+            if seen is not None and seen.splitlines() != str(getattr(self.instance, name)).splitlines():
+                message = _(
+                    "%(who)s has reviewed this entry meanwhile: %(status)s. %(note)s Open it anew to change that."
+                )
+                raise ValidationError(
+                    message,
+                    "reviewed_meanwhile",
+                    {
+                        "who": self.instance.reviewed_by or _("Somebody"),
+                        "status": self.instance.get_review_status_display(),
+                        "note": f"“{self.instance.review_note}”" if self.instance.review_note else "",
+                    },
+                )
+        return super().clean()
 
 
 class ReviewAllForm(forms.Form):

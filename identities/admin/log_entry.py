@@ -52,6 +52,7 @@ class Payload:
     raw: SafeString
     cut: int = 0
     more: int = 0
+    why: SafeString = SafeString("")
 
 
 def context(entry: RoutingLogEntry, *, reader: told.Reader) -> dict[str, Any]:
@@ -93,12 +94,52 @@ def _payload(entry: RoutingLogEntry, *, reader: told.Reader) -> Payload:
     handles = Handle.objects.select_related("renamed_to").in_bulk({one["handle"] for one in sent})
     sent = [_masked(one, handles) for one in sent]
     fields = {name: value for name, value in payload.items() if name != "identities"}
+    pairs = [_pair(one, handles) for one in sent[:MOST_SENT]]
+    owned = matching.owned({pair for pair in pairs if pair is not None})
+    prefetch_related_objects(list(owned.values()), "profile")
     return Payload(
         [SentField(_label(name), _value(fields[name])) for name in sorted(fields, key=_place)],
-        _identities(entry, sent[:MOST_SENT], handles, reader=reader),
+        _identities(entry, list(zip(sent, pairs, strict=False)), owned, handles, reader=reader),
         pretty({**payload, "identities": sent} if "identities" in payload else payload),
         more=max(len(sent) - MOST_SENT, 0),
+        why=_why(entry, owned, handles, reader=reader),
     )
+
+
+def _why(
+    entry: RoutingLogEntry, owned: Mapping[Pair, Identity], handles: Mapping[str, Handle], *, reader: told.Reader
+) -> SafeString:
+    """Which identity decided between several profiles, and by which rule (API.md 4, rule 2).
+
+    Told by the priorities and owners of today. Where they would decide otherwise, only the rule is told.
+    """
+    if entry.outcome != Outcome.CONFLICT:
+        return SafeString("")
+    current = {handle.name: handle for name in handles if (handle := _current(name, handles))}
+    ranked = sorted(owned.values(), key=lambda row: (-current[row.handle_id].priority, row.pk))
+    rivals = [row for row in ranked if row.profile_id != entry.routed_profile_id]
+    if not rivals or ranked[0].profile_id != entry.routed_profile_id:
+        rule = _("Of several known identities the one whose handle has the highest priority decides, then the older.")
+        return format_html("{} {}", rule, _("Priorities or owners have changed since."))
+    decider, rival = (
+        (row, telling.handle_label(row.handle_id, current[row.handle_id]), current[row.handle_id])
+        for row in (ranked[0], rivals[0])
+    )
+    parts = {
+        "profile": telling.Part(decider[0].profile.full_name, decider[0].profile),
+        "identity": telling.Part(f"{decider[1]} {telling.shown(decider[0].identifier, decider[2])}"),
+        "other": telling.Part(f"{rival[1]} {telling.shown(rival[0].identifier, rival[2])}"),
+    }
+    if decider[2].priority > rival[2].priority:
+        sentence = _(
+            "It went to {profile} because the handle of {identity} has a higher priority than that of {other}."
+        )
+    else:
+        sentence = _(
+            "It went to {profile} because {identity} is an older identity than {other}. Their handles have the same "
+            "priority; where one has a higher, that decides."
+        )
+    return told.linked(sentence, parts, reader=reader)
 
 
 def _masked(one: Mapping[str, Any], handles: Mapping[str, Handle]) -> dict[str, Any]:
@@ -137,12 +178,14 @@ def _value(value: Any) -> str | SafeString:
 
 
 def _identities(
-    entry: RoutingLogEntry, sent: Sequence[dict[str, Any]], handles: Mapping[str, Handle], *, reader: told.Reader
+    entry: RoutingLogEntry,
+    sent: Sequence[tuple[dict[str, Any], Pair | None]],
+    owned: Mapping[Pair, Identity],
+    handles: Mapping[str, Handle],
+    *,
+    reader: told.Reader,
 ) -> list[SentIdentity]:
-    """Each pair that was sent, with whose it is today: two queries, however many."""
-    pairs = [_pair(one, handles) for one in sent]
-    owned = matching.owned({pair for pair in pairs if pair is not None})
-    prefetch_related_objects(list(owned.values()), "profile")
+    """Each pair that was sent, with whose it is today."""
     return [
         SentIdentity(
             telling.handle_label(one["handle"], handles.get(one["handle"])),
@@ -150,7 +193,7 @@ def _identities(
             one["identifier"],
             _became(entry, pair, owned, is_this=_is_this(entry, one, handles), reader=reader),
         )
-        for one, pair in zip(sent, pairs, strict=True)
+        for one, pair in sent
     ]
 
 

@@ -18,7 +18,7 @@ from profiles.auditing import By
 from profiles.models import Audit, Profile
 from profiles.refusing import Refused
 from tests.cast import add, route, update
-from tests.staff import holding, member, read, signed_in, submit, user_of
+from tests.staff import filled, holding, member, read, signed_in, submit, user_of
 
 LIST = "/admin/identities/routinglogentry/"
 
@@ -453,10 +453,11 @@ def test_a_page_that_lay_open_does_not_undo_somebody_elses_review(editor, entry,
     }
     reviewing.review(entry, status="reviewed", note="Called her.", by=By(reader))
 
-    editor.post(page(entry), lay_open)
+    response = editor.post(page(entry), lay_open)
 
+    assert "reader has reviewed this entry meanwhile: reviewed." in read(response)
     entry.refresh_from_db()
-    assert (entry.review_status, entry.review_note) == ("reviewed", "Hm.")
+    assert (entry.review_status, entry.review_note) == ("reviewed", "Called her.")
 
 
 def test_a_reader_only_looks(entry):
@@ -549,3 +550,40 @@ def test_an_entry_costs_the_same_for_few_profiles_and_for_many(
     big = RoutingLogEntry.objects.filter(outcome="conflict").latest("pk")
     with django_assert_num_queries(18):
         editor.get(page(big))
+
+
+def test_a_conflict_says_which_identity_decided_and_by_which_rule(editor, ada, bo, by):
+    add(ada, "pos:7", by=by)
+    routed = route("pos:7", "loyalty-card:bo", by=by)
+    entry = RoutingLogEntry.objects.get(pk=routed.log_entry_id)
+
+    older = read(editor.get(page(entry)))
+    Handle.objects.filter(pk="loyalty-card").update(priority=5)
+    higher = read(editor.get(page(entry)))
+
+    assert "Loyalty card bo is an older identity than Till 7" in older
+    assert "the handle of Loyalty card bo has a higher priority than that of Till 7" in higher
+
+
+def test_a_conflict_whose_owners_have_changed_tells_the_rule_alone(editor, ada, bo, by):
+    card = add(ada, "pos:7", by=by)
+    entry = RoutingLogEntry.objects.get(pk=route("pos:7", "loyalty-card:bo", by=by).log_entry_id)
+    routing.remove(card.pk, by=by, source=None)
+
+    assert "Priorities or owners have changed since." in read(editor.get(page(entry)))
+
+
+def test_a_review_of_what_somebody_else_has_reviewed_meanwhile_is_refused(editor, ada, bo, by):
+    add(ada, "pos:7", by=by)
+    entry = RoutingLogEntry.objects.get(pk=route("pos:7", "loyalty-card:bo", by=by).log_entry_id)
+    first = filled(editor, page(entry), review_status="reviewed", review_note="Mine.")
+    second = filled(editor, page(entry), review_status="dismissed", review_note="Yours.")
+
+    editor.post(page(entry), first)
+    refused = editor.post(page(entry), second)
+    twice = editor.post(page(entry), first)
+
+    assert "has reviewed this entry meanwhile: reviewed. “Mine.”" in read(refused)
+    assert twice.status_code == 302
+    entry.refresh_from_db()
+    assert (entry.review_status, entry.review_note) == ("reviewed", "Mine.")
