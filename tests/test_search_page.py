@@ -30,6 +30,16 @@ def test_one_hit_opens_the_profile(ada, bo, by):
     assert response["Location"] == page(ada)
 
 
+def test_a_single_hit_by_the_beginning_of_a_name_is_opened_with_a_question(ada, bo):
+    reader = member("Reader")
+
+    begun = read(reader.get(SEARCH, {"q": "lovel"}, follow=True))
+    whole = read(reader.get(SEARCH, {"q": str(ada.pk)}, follow=True))
+
+    assert "The only one found for “lovel”. Is it who you meant?" in begun
+    assert "The only one found" not in whole
+
+
 def test_several_hits_say_why_each_was_found(ada, ada_again, by):
     add(ada, "pos:77", by=by)
     add(ada_again, "pos-customer:77", by=by)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from django.contrib import messages
+from django.db.models import Window
+from django.db.models.functions import RowNumber
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -17,6 +20,9 @@ from identities.models import Identity
 from profiles.admin.base import PlainAdmin, Question, by, change_url, link
 from profiles.admin.profile_page import introduction, shown
 from profiles.models import Profile
+
+# Enough to tell two people of one name apart.
+MOST_TOLD = 4
 
 
 def move_page(page: PlainAdmin, request: HttpRequest, identity: Identity) -> HttpResponse:
@@ -34,14 +40,16 @@ def move_page(page: PlainAdmin, request: HttpRequest, identity: Identity) -> Htt
         page.log_change(request, moved.identity, _("Moved to the profile %(profile)s.") % {"profile": to.pk})
         back = f"{page.object_url('move', identity)}?{urlencode({'to': str(identity.profile_id)})}"
         told = _("Moved %(name)s to %(profile)s.") % {"name": label, "profile": to}
+        if preview.takes_back:
+            return _("Took the move of %(name)s back: %(profile)s has it again.") % {"name": label, "profile": to}
         return format_html('{} <a href="{}">{}</a>', told, back, _("Take it back"))
 
     form = MoveForm(request.POST or None)
     question = Question(
         title=_("Move %(name)s?") % {"name": label},
         sentences=[
-            format_html("{} {} {}", _("From:"), link(identity.profile), introduction(identity.profile)),
-            format_html("{} {} {}", _("To:"), link(to), introduction(to)),
+            _side(_("From:"), identity.profile),
+            _side(_("To:"), to),
             *_consequences(preview),
         ],
         button=_("Yes, move it"),
@@ -50,6 +58,23 @@ def move_page(page: PlainAdmin, request: HttpRequest, identity: Identity) -> Htt
         form=form,
     )
     return page.ask(request, question, obj=identity, then=change_url(to))
+
+
+def _side(word: str, profile: Profile) -> SafeString:
+    """One of the two profiles, told apart from a namesake by what it is known by."""
+    known = ", ".join(_known_by([profile])[profile.pk])
+    return format_html("{} {} {} {} ({})", word, link(profile), introduction(profile), known, profile.pk)
+
+
+def _known_by(profiles: Sequence[Profile]) -> dict[uuid.UUID, list[str]]:
+    """A few identities of each profile, its primary one first: one query, however many profiles."""
+    found: dict[uuid.UUID, list[str]] = {profile.pk: [] for profile in profiles}
+    ranked = Identity.objects.filter(profile__in=list(found)).annotate(
+        place=Window(RowNumber(), partition_by="profile", order_by=["-is_primary", "pk"])
+    )
+    for row in ranked.filter(place__lte=MOST_TOLD).select_related("handle"):
+        found[row.profile_id].append(f"{row.handle.label or row.handle_id} {shown(row)}")
+    return found
 
 
 def _chosen(request: HttpRequest) -> Profile | None:
@@ -67,6 +92,7 @@ def _search(page: PlainAdmin, request: HttpRequest, identity: Identity, label: s
     text = request.GET.get("q", "")
     found = finding.find(text) if request.user.has_perm("profiles.view_profile") else finding.Found([])
     here = page.object_url("move", identity)
+    known = _known_by([hit.profile for hit in found.hits])
     return page.page(
         request,
         "admin/identities/identity/move.html",
@@ -83,6 +109,8 @@ def _search(page: PlainAdmin, request: HttpRequest, identity: Identity, label: s
             {
                 "profile": hit.profile,
                 "introduction": introduction(hit.profile),
+                "known": known[hit.profile.pk],
+                "profile_url": change_url(hit.profile),
                 "url": f"{here}?{urlencode({'to': str(hit.profile.pk)})}",
                 "may": hit.profile.is_live and hit.profile.pk != identity.profile_id,
             }
@@ -94,7 +122,7 @@ def _search(page: PlainAdmin, request: HttpRequest, identity: Identity, label: s
 def _consequences(preview: moving.Preview) -> list[str]:
     """What the move does besides, in sentences."""
     told: list[str | SafeString] = [
-        _("The pair moves alone: profiles keep what it brought them, and future writes under it arrive there.")
+        _("Only this identity moves. What has been written by it so far stays; new writes under it go to the other.")
     ]
     if preview.takes_back:
         told.append(_("This takes back its last move."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -21,11 +22,16 @@ def page(request: HttpRequest, site: AdminSite) -> HttpResponse:
     text = request.GET.get("q", "")
     found = finding.find(text)
     if len(found.hits) == 1:
-        return HttpResponseRedirect(change_url(found.hits[0].profile))
+        (hit,) = found.hits
+        if not any(reason.is_whole for reason in hit.reasons):
+            # Whoever typed the beginning of a name may have meant somebody who is not here.
+            told = _("The only one found for “%(text)s”. Is it who you meant?") % {"text": text.strip()[:100]}
+            messages.info(request, told)
+        return HttpResponseRedirect(change_url(hit.profile))
     request.current_app = site.name
     context = {
         **site.each_context(request),
-        "title": _("Found for “%(text)s”") % {"text": text.strip()} if text.strip() else _("Find a profile"),
+        "title": _title(text.strip()[:100], found),
         "searched": text,
         "found": found,
         "rows": [
@@ -38,6 +44,12 @@ def page(request: HttpRequest, site: AdminSite) -> HttpResponse:
         ],
     }
     return TemplateResponse(request, "admin/search.html", context)
+
+
+def _title(text: str, found: finding.Found) -> str:
+    if not text:
+        return _("Find a profile")
+    return (_("Found for “%(text)s”") if found.hits else _("Nobody found for “%(text)s”")) % {"text": text}
 
 
 def _shown(request: HttpRequest, reason: finding.Reason) -> finding.Reason:

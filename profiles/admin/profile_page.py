@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.dates import MONTHS
 from django.utils.formats import date_format
+from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -74,7 +76,7 @@ def context(request: HttpRequest, profile: Profile) -> dict[str, Any]:
             "has_more_identities": has_more,
             "identities_url": f"{every}?profile__id__exact={profile.pk}",
             "picture": picture(profile, groups),
-            "moves": _moves(profile),
+            "moves": _moves(profile, may_change=request.user.has_perm("identities.change_identity")),
         }
         if profile.is_live and request.user.has_perm("identities.add_identity"):
             parts["add_identity_url"] = f"{reverse('admin:identities_identity_add')}?profile={profile.pk}"
@@ -238,8 +240,8 @@ def _entries(profile: Profile) -> list[dict[str, Any]]:
     return [{"entry": entry, "sentence": str(telling.tell(entry, rows))} for entry in entries]
 
 
-def _moves(profile: Profile) -> list[dict[str, Any]]:
-    """Identities that came or went by hand, newest first."""
+def _moves(profile: Profile, *, may_change: bool) -> list[dict[str, Any]]:
+    """Identities that came or went by hand, newest first, each with its way back while it is where it went."""
     moves = sorted(
         [
             *profile.moves_to.select_related("from_profile", "by").order_by("-pk")[:MOST_EVENTS],
@@ -247,12 +249,26 @@ def _moves(profile: Profile) -> list[dict[str, Any]]:
         ],
         key=lambda move: -move.pk,
     )[:MOST_EVENTS]
-    sensitive = set(
-        Handle.objects.sensitive().filter(pk__in={move.handle for move in moves}).values_list("pk", flat=True)
-        if moves
-        else []
-    )
-    return [_moved(move, profile, move.handle in sensitive) for move in moves]
+    if not moves:
+        return []
+    sensitive = Handle.objects.sensitive().filter(pk__in={move.handle for move in moves})
+    masked = set(sensitive.values_list("pk", flat=True))
+    told = [_moved(move, profile, move.handle in masked) for move in moves]
+    if may_change:
+        subjects = [int(move.subject_key) for move in moves if move.subject_type == "identity"]
+        owners = dict(Identity.objects.filter(pk__in=subjects).values_list("pk", "profile_id"))
+        for one in told:
+            one["back_url"] = _way_back(one["move"], owners)
+    return told
+
+
+def _way_back(move: Move, owners: dict[int, uuid.UUID]) -> str:
+    """The page that takes a move back, unless that has been done or the identity has gone on since."""
+    is_where_it_went = move.subject_type == "identity" and owners.get(int(move.subject_key)) == move.to_profile_id
+    if move.undone_at is not None or move.cause != Move.Cause.ASKED or not is_where_it_went:
+        return ""
+    page = reverse("admin:identities_identity_move", args=[move.subject_key])
+    return f"{page}?{urlencode({'to': str(move.from_profile_id)})}"
 
 
 def _moved(move: Move, profile: Profile, is_sensitive: bool) -> dict[str, Any]:
@@ -265,4 +281,6 @@ def _moved(move: Move, profile: Profile, is_sensitive: bool) -> dict[str, Any]:
         "other": other,
         "other_url": change_url(other),
         "cause": capfirst(move.get_cause_display()),
+        # Both count as not moved; the later of the two is the one that took the earlier back.
+        "takes_back": move.undone_at is not None and move.at >= move.undone_at,
     }

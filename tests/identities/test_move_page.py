@@ -12,7 +12,7 @@ from identities import releasing
 from identities.models import Handle, Identity
 from profiles.auditing import By
 from profiles.models import Audit, Move, Profile
-from tests.cast import add, pairs_of, update
+from tests.cast import add, pairs_of, route, update
 from tests.staff import member, read, signed_in, user_of
 
 
@@ -59,6 +59,33 @@ def test_the_message_offers_the_way_back(editor, card, ada, ada_again):
 
     assert pairs_of(ada) == ["loyalty-card:1804974"]
     assert all(move.undone_at for move in Move.objects.all())
+    told_later = read(editor.get(reverse("admin:profiles_profile_change", args=[ada.pk])))
+    assert told_later.count("was taken back") == 1
+    assert told_later.count("takes the earlier move back") == 1
+
+
+def test_the_way_back_stands_on_the_profiles_until_it_is_taken(editor, card, ada, ada_again, bo, by):
+    pages = [reverse("admin:profiles_profile_change", args=[profile.pk]) for profile in (ada, ada_again)]
+    editor.post(page(card, ada_again), {"reason": "A mistake."})
+    offered = [page(card, ada) in editor.get(url).content.decode() for url in pages]
+
+    editor.post(page(card, ada), {"reason": "Taken back."})
+    offered_then = [page(card, ada) in editor.get(url).content.decode() for url in pages]
+
+    assert (offered, offered_then) == ([True, True], [False, False])
+    assert page(card) not in member("Reader").get(pages[0]).content.decode()
+
+
+def test_namesakes_are_told_apart_by_what_they_are_known_by(editor, card, by, bo):
+    twins = [route(f"pos:{number}", by=by, first_name="Cy", last_name="Twin").profile for number in (1, 2)]
+
+    found = read(editor.get(page(card), {"q": "cy twin"}))
+    asked = read(editor.get(page(card, twins[1])))
+
+    assert "Till 1" in found
+    assert "Till 2" in found
+    assert "Till 2" in asked
+    assert str(twins[1].pk) in asked
 
 
 def test_the_preview_tells_what_else_changes(editor, ada, bo, ada_again, by):
