@@ -174,19 +174,19 @@ def rules_question(request: HttpRequest, handle: Handle, typed: Mapping[str, Any
     sentences = [_("Nothing has been changed yet. This is what it would mean for the identities that are there.")]
     if new_normaliser:
         sentences.append(
-            _("All identities would be stored anew, in one go; whoever writes one meanwhile waits for it to end.")
+            _("Those that get another form are stored anew, in one go; whoever writes one meanwhile waits.")
         )
     else:
         sentences.append(_("A pattern holds for new identities: those that are there stay as they are."))
-    button = _("Save the pattern")
-    if new_normaliser:
+    button = _("Change the normaliser") if new_normaliser else _("Save the pattern")
+    if new_normaliser and survey.rewritten.count:
         button = ngettext(
             "Change the normaliser and store %(number)s identity anew",
             "Change the normaliser and store %(number)s identities anew",
             survey.rewritten.count,
         ) % {"number": f"{survey.rewritten.count:,}" + ("+" if survey.is_cut else "")}
     return Question(
-        title=_("What other rules for %(handle)s would mean") % {"handle": handle.name},
+        title=_("What the new rules for %(handle)s would change") % {"handle": handle.name},
         sentences=sentences,
         button=button,
         act=str,
