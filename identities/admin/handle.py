@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -111,11 +113,11 @@ class HandleAdmin(OperationAdmin):
 
     @admin.display(description=gettext_lazy("first seen"))
     def first_seen(self, handle: Any) -> str:
-        return date_format(handle.first_seen) if handle.first_seen else "-"
+        return _day(handle.first_seen)
 
     @admin.display(description=gettext_lazy("last seen"))
     def last_seen(self, handle: Any) -> str:
-        return date_format(handle.last_seen) if handle.last_seen else "-"
+        return _day(handle.last_seen)
 
     @admin.display(description=gettext_lazy("what to do"), empty_value="")
     def what_to_do(self, handle: Handle) -> SafeString | None:
@@ -135,6 +137,9 @@ class HandleAdmin(OperationAdmin):
     # The page of one
 
     def get_fieldsets(self, request: HttpRequest, obj: Handle | None = None) -> Any:
+        if obj and obj.renamed_to_id:
+            # The rules that its identities go by are those of its name of today.
+            return [(None, {"fields": ["name", "label", "description"]})]
         fieldsets = super().get_fieldsets(request, obj)
         return fieldsets if obj else fieldsets[:-1]
 
@@ -209,3 +214,8 @@ class HandleAdmin(OperationAdmin):
     def retire_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         self.demand(request, "identities.change_handle")
         return handle_changes.retire_page(self, request, self.object_of(request, object_id))
+
+
+def _day(at: datetime.datetime | None) -> str:
+    """The day, as it is where the reader is."""
+    return date_format(timezone.localtime(at)) if at else "-"

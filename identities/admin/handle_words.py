@@ -21,8 +21,7 @@ def name(handle: Handle) -> str:
 
 def status(handle: Handle) -> SafeString:
     if handle.renamed_to_id is not None:
-        former = _("former name of %(handle)s") % {"handle": handle.renamed_to_id}
-        return format_html('<span class="badge muted">{}</span>', former)
+        return format_html('<span class="badge muted">{}</span>', _("former name"))
     return format_html('<span class="badge {}">{}</span>', COLOURS[handle.status], handle.get_status_display())
 
 
@@ -30,6 +29,8 @@ def writers(handle: Handle) -> str:
     """Who may write it, in as few words as a column has room for."""
     if handle.is_built_in:
         return _("built in")
+    if handle.renamed_to_id is not None:
+        return _("leads to %(handle)s") % {"handle": handle.renamed_to_id}
     if handle.status == Handle.Status.RETIRED:
         return _("nobody")
     if handle.reserved_for is not None:
@@ -40,8 +41,6 @@ def writers(handle: Handle) -> str:
 def who_writes(handle: Handle) -> str:
     if handle.is_built_in:
         return _("It is built in, and set through the profile's own field.")
-    if handle.renamed_to_id is not None:
-        return _("Whoever writes it reaches %(handle)s.") % {"handle": handle.renamed_to_id}
     if handle.status == Handle.Status.RETIRED:
         return _("It is retired: nobody adds identities to it, and those that it has are still found.")
     if handle.reserved_for is not None:

@@ -46,6 +46,14 @@ def test_the_list_says_of_each_handle_what_it_is_who_writes_it_and_how_much(keep
     assert rows(keeper.get(LIST, {"q": "apns"})) == ["apns Apple device agreed everybody exactly, trimmed 0 - -"]
 
 
+def test_days_are_those_of_the_readers_zone(keeper, ada, by):
+    add(ada, "pos:1", by=by)
+    Identity.objects.update(created_at=datetime.datetime(2026, 3, 1, 20, tzinfo=datetime.UTC))
+
+    with timezone.override("Australia/Melbourne"):
+        assert "March 2, 2026" in rows(keeper.get(LIST, {"q": "pos"}))[0]
+
+
 def test_what_waits_for_a_decision_stands_first_and_what_is_over_last(keeper, ada, by):
     for pair in ("zzz:1", "pos2:1"):
         add(ada, pair, by=by)
