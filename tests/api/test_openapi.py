@@ -181,7 +181,8 @@ def raised() -> Iterator[tuple[str, str]]:
                 if called == "ValidationError":
                     found += node.args[1:2]
                 for value in found:
-                    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    # An empty one is a condition on a column of that name.
+                    if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
                         yield value.value, f"{path.name}:{node.lineno}"
 
 

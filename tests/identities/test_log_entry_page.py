@@ -552,10 +552,15 @@ def test_an_entry_costs_the_same_for_few_profiles_and_for_many(
         editor.get(page(big))
 
 
+def doubtful(by: By) -> RoutingLogEntry:
+    """One write that names Ada by a till and Bo by a card."""
+    route("pos:7", "loyalty-card:bo", by=by)
+    return RoutingLogEntry.objects.get()
+
+
 def test_a_conflict_says_which_identity_decided_and_by_which_rule(editor, ada, bo, by):
     add(ada, "pos:7", by=by)
-    routed = route("pos:7", "loyalty-card:bo", by=by)
-    entry = RoutingLogEntry.objects.get(pk=routed.log_entry_id)
+    entry = doubtful(by)
 
     older = read(editor.get(page(entry)))
     Handle.objects.filter(pk="loyalty-card").update(priority=5)
@@ -567,7 +572,7 @@ def test_a_conflict_says_which_identity_decided_and_by_which_rule(editor, ada, b
 
 def test_a_conflict_whose_owners_have_changed_tells_the_rule_alone(editor, ada, bo, by):
     card = add(ada, "pos:7", by=by)
-    entry = RoutingLogEntry.objects.get(pk=route("pos:7", "loyalty-card:bo", by=by).log_entry_id)
+    entry = doubtful(by)
     routing.remove(card.pk, by=by, source=None)
 
     assert "Priorities or owners have changed since." in read(editor.get(page(entry)))
@@ -575,7 +580,7 @@ def test_a_conflict_whose_owners_have_changed_tells_the_rule_alone(editor, ada, 
 
 def test_a_review_of_what_somebody_else_has_reviewed_meanwhile_is_refused(editor, ada, bo, by):
     add(ada, "pos:7", by=by)
-    entry = RoutingLogEntry.objects.get(pk=route("pos:7", "loyalty-card:bo", by=by).log_entry_id)
+    entry = doubtful(by)
     first = filled(editor, page(entry), review_status="reviewed", review_note="Mine.")
     second = filled(editor, page(entry), review_status="dismissed", review_note="Yours.")
 
