@@ -68,12 +68,12 @@ def context(request: HttpRequest, profile: Profile) -> dict[str, Any]:
     parts: dict[str, Any] = {"introduction": introduction(profile)}
     if request.user.has_perm("identities.view_identity"):
         every = reverse("admin:identities_identity_changelist")
-        held, has_more = _held(profile)
-        groups = _groups(request, profile, held)
+        held = _held(profile)
+        groups = _groups(request, profile, held[:MOST_AT_ONCE])
         parts |= {
             "groups": groups,
             "known": known_by(groups),
-            "has_more_identities": has_more,
+            "has_more_identities": len(held) > MOST_AT_ONCE,
             "identities_url": f"{every}?profile__id__exact={profile.pk}",
             "picture": picture(profile, groups),
             "moves": _moves(profile, may_change=request.user.has_perm("identities.change_identity")),
@@ -140,18 +140,9 @@ def shown(identity: Identity) -> str:
     return mask(identity.identifier) if identity.handle.sensitive else identity.shown
 
 
-def _held(profile: Profile) -> tuple[list[Identity], bool]:
-    """The identities of the page, all of one handle together, and whether the profile has more.
-
-    If it has, these are the newest ones, and the primary one in any case. Sorted here, since it can have thousands.
-    """
-    own = profile.identities.select_related("handle", "source")
-    newest = list(own.order_by("-pk")[: MOST_AT_ONCE + 1])
-    has_more = len(newest) > MOST_AT_ONCE
-    if has_more and not any(row.is_primary for row in newest[:MOST_AT_ONCE]):
-        newest = [*own.filter(is_primary=True), *newest]
-    rows = newest[:MOST_AT_ONCE]
-    return sorted(rows, key=lambda row: (row.handle_id, not row.is_primary, not row.is_active, row.pk)), has_more
+def _held(profile: Profile) -> list[Identity]:
+    """The newest identities, one more than the page shows. Sorted there, since a profile can have thousands."""
+    return list(profile.identities.select_related("handle", "source").order_by("-pk")[: MOST_AT_ONCE + 1])
 
 
 def _groups(request: HttpRequest, profile: Profile, held: Sequence[Identity]) -> list[Group]:
@@ -160,7 +151,7 @@ def _groups(request: HttpRequest, profile: Profile, held: Sequence[Identity]) ->
     }
     may["reveal"] = request.user.has_perm("identities.reveal_identity")
     handles: dict[str, tuple[Handle, list[Row]]] = {}
-    for identity in held:
+    for identity in sorted(held, key=lambda row: (not row.is_primary, not row.is_active, row.pk)):
         handles.setdefault(identity.handle_id, (identity.handle, []))[1].append(_row(identity, may))
     groups = [Group(handle, rows) for handle, rows in handles.values()]
     return sorted(groups, key=lambda group: (group.is_contact, not _has_primary(group), group.label.casefold()))
