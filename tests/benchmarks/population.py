@@ -71,7 +71,7 @@ class Sizes:
     tokens: int = 500
     admin_log: int = 20_000
     # How many identities, apart from contact points, the oldest profile has; no more than a tenth of them all.
-    heaviest: int = 10_000
+    heaviest: int = 20_000
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class Population:
         draw, size = self._chance("audits").random, self.sizes.audits
         for number in range(size):
             # Whoever has the most identities has the most changes.
-            about = int(draw() * self.sizes.profiles) if number % 20 else 0
+            about = int(draw() * self.sizes.profiles) if number % 10 else 0
             profile = self.profile_key(about)
             kind = "profile" if number % 3 else "identity"
             yield (
