@@ -29,3 +29,6 @@ from omneo_identity.settings import *  # noqa: F403
 
 # A slow hash is the point of the default, and would be most of what logging in costs the tests.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Every test client starts the middleware anew, and to list all static files beforehand takes longer than most tests.
+WHITENOISE_AUTOREFRESH = True
