@@ -210,8 +210,6 @@ def _photograph(page: Page) -> None:
     ):
         page.goto(path)
         page.screenshot(path=PICTURES / f"{name}.png")
-    page.locator("#result_list a").first.click()
-    page.screenshot(path=PICTURES / "entry.png")
 
 
 if __name__ == "__main__":

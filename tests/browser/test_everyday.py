@@ -55,7 +55,7 @@ def test_an_identity_is_added_moved_and_moved_back(page: Page, ada: Profile) -> 
     page.get_by_label("To which profile?").fill("diddley")
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("link", name="Move it to Bo Diddley.").click()
-    expect(page.get_by_text("The pair moves alone")).to_be_visible()
+    expect(page.get_by_text("Only this identity moves.")).to_be_visible()
     page.get_by_label("Reason").fill("Bo brought this card to the till.")
     page.get_by_role("button", name="Yes, move it").click()
     expect(page.get_by_text("Moved Loyalty card 5550001 to Bo Diddley.")).to_be_visible()
@@ -78,7 +78,7 @@ def test_a_mark_is_set_and_taken_back_from_its_message(page: Page, ada: Profile)
     page.get_by_role("link", name="Take it back").click()
     page.get_by_role("button", name="Yes", exact=True).click()
 
-    assert Identity.objects.get(handle="pos2").is_active
+    assert Identity.objects.get(handle="pos2", identifier="9001").is_active
 
 
 def test_a_taken_identity_is_refused_and_leads_to_its_owner(page: Page, ada: Profile) -> None:
