@@ -140,8 +140,9 @@ class Identity(models.Model):
         indexes = [
             # search-profile and the search box: an identifier under any handle, whole or by its beginning.
             models.Index(fields=["identifier"], opclasses=["text_pattern_ops"], name="identity_by_identifier"),
-            # A profile's own, newest first: on its page, and all of them in the admin's list.
-            models.Index(fields=["profile", "-id"], name="identity_by_profile"),
+            # A profile's own, newest first: on its page, and all of them in the admin's list. With what finds the
+            # primary one among thousands, where the planner prefers this index to that of the constraint.
+            models.Index(fields=["profile", "-id"], include=["is_primary"], name="identity_of_profile"),
             # filter[handle] and filter[source] alone, in the order of the list. With what the admin's list filters by
             # together with it, so that a combination that hardly any row has is found out without reading rows.
             models.Index(fields=["handle", "-id"], include=["source", "is_active"], name="identity_by_handle"),
