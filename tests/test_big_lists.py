@@ -24,6 +24,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
+from profiles.models import Profile
 from tests import plans
 from tests.benchmarks import population
 from tests.conftest import put_back
@@ -33,7 +34,18 @@ from tests.staff import signed_in
 pytestmark = pytest.mark.xdist_group("big")
 
 # What somebody types into a search box: whole, begun, too short to be any use, of no one.
-TERMS = ["1000077", "10", "T07-", "+614", "mitchell", "mitchell green", "mary ann o", "a", "%", "nobody at all"]
+TERMS = [
+    population.OLDEST,
+    "10",
+    "T07-",
+    "+614",
+    "mitchell",
+    "mitchell green",
+    "mary ann o",
+    "a",
+    "%",
+    "nobody at all",
+]
 
 # Pages of no model, by name and query. The lists that they lead to are visited, too.
 EXTRA = [
@@ -41,10 +53,12 @@ EXTRA = [
     *(("admin:search", urlencode({"q": term})) for term in TERMS),
 ]
 
-# What else a page of a row may be asked for.
+# What else a page of a row may be asked for. OLDEST is the key of the oldest profile.
 ASKED = {
-    "identities_identity_move": [urlencode({"q": term}) for term in ("1000077", "a")],
+    "identities_identity_move": ["to=OLDEST", *(urlencode({"q": term}) for term in (population.OLDEST, "a"))],
     "identities_identity_mark": ["mark=primary"],
+    "identities_handle_rename": ["to=another-name"],
+    "identities_handle_merge_into": ["into=loyalty-card"],
 }
 
 
@@ -199,10 +213,12 @@ def visit_rows(visitor: Visitor, model: type[Model]) -> None:
     """All pages of the first row and of the last, and the actions that the list offers for some and for all."""
     in_order = model._default_manager.order_by("pk")
     rows = list({row.pk: row for row in (in_order.first(), in_order.last()) if row is not None}.values())
+    oldest = str(Profile.objects.order_by("pk").values_list("pk", flat=True)[0])
     for pattern in admin.site._registry[model].get_urls():
         if pattern.name and "<path:object_id>" in str(pattern.pattern):
             for row, query in itertools.product(rows, ["", *ASKED.get(pattern.name, [])]):
-                page = visitor.open(reverse(f"admin:{pattern.name}", args=[quote(row.pk)]), query, refused=403)
+                address = reverse(f"admin:{pattern.name}", args=[quote(row.pk)])
+                page = visitor.open(address, query.replace("OLDEST", oldest), refused=403)
                 visitor.follow(page)
         elif pattern.name and "<" not in str(pattern.pattern):
             visitor.open(reverse(f"admin:{pattern.name}"), refused=403)

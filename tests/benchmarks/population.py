@@ -44,6 +44,8 @@ ERA = 0.4
 FIRST_YEARS = weighted({"magento_id": 40, "loyalty-card": 25, "legacy_crm": 15, "pos": 10, "sfcc": 9, "instagram": 1})
 SINCE = weighted({"shopify": 43, "loyalty-card": 20, "klaviyo": 15, "pos": 10, "apns": 6, "pos2": 4, "zendesk": 2})
 UNDOCUMENTED = ["legacy_crm", "pos2"]
+# The oldest profile, which has the most of everything, is found by this address.
+OLDEST = "oldest@example.com"
 FORMER = "old_crm"  # Another name of legacy_crm, under which the log has it.
 
 TYPES = weighted(
@@ -109,6 +111,8 @@ class Population:
 
     def email(self, number: int) -> str:
         """The address that the profile shows, or none."""
+        if number == 0:
+            return OLDEST
         return f"{self._mailboxes[number % len(self._mailboxes)]}.{number}@example.com" if number % 5 < 3 else ""
 
     def mobile(self, number: int) -> str:
