@@ -106,6 +106,11 @@ def mask(identifier: str) -> str:
     return f"•••{identifier[-4:]}" if len(identifier) > 8 else "•••"
 
 
+def shown(identity: Identity) -> str:
+    """What pages show of an identity whose handle is loaded: as people write it, or masked."""
+    return mask(identity.identifier) if identity.handle.sensitive else identity.shown
+
+
 class _Catalogue:
     """The handles that a write names, by their folds, each with the one that it was renamed to."""
 

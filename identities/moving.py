@@ -41,9 +41,9 @@ def preview(identity: Identity, profile: Profile) -> Preview:
     In: an identity with its handle and profile, and the profile that it would go to.
     """
     former = identity.profile
+    if of_the_dead(identity):
+        return Preview(identity, profile, of_the_dead(identity))
     try:
-        if not former.is_live:
-            raise Refused("profile_deleted", _("Its profile is deleted or was merged into another."))
         _literal(profile)
         if profile == former:
             raise Refused("same_profile", _("This profile has it already."))
@@ -73,6 +73,11 @@ class Moved:
 
     identity: Identity
     contacts_changed: list[contacts.Changed] = field(default_factory=list)
+
+
+def of_the_dead(identity: Identity) -> str:
+    """Why nothing can be done with an identity whose profile no longer stands for anybody, or nothing."""
+    return "" if identity.profile.is_live else _("Its profile is deleted or was merged into another.")
 
 
 def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Moved:

@@ -14,11 +14,11 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from identities import normalising, revealing, routing
+from identities import moving, normalising, revealing, routing
 from identities.admin.filters import HandleFilter, SourceFilter
 from identities.admin.move_page import move_page
 from identities.forms import IdentityForm
-from identities.handles import Sent, mask
+from identities.handles import Sent, mask, shown
 from identities.matching import MOST_FOUND
 from identities.models import Identity
 from profiles.admin.base import OperationAdmin, Question, by, change_url, link
@@ -86,7 +86,7 @@ class IdentityAdmin(OperationAdmin):
 
     @admin.display(description=gettext_lazy("identifier"))
     def shown(self, identity: Identity) -> str:
-        return mask(identity.identifier) if identity.handle.sensitive else identity.shown
+        return shown(identity)
 
     @admin.display(description=gettext_lazy("profile"))
     def held_by(self, identity: Identity) -> str:
@@ -207,7 +207,7 @@ class IdentityAdmin(OperationAdmin):
         return means
 
     def deletion_hindrance(self, request: HttpRequest, obj: Identity) -> str:
-        return _reserved(obj) or _of_the_dead(obj)
+        return _reserved(obj) or moving.of_the_dead(obj)
 
     def url_after_deletion(self, request: HttpRequest, obj: Identity) -> str:
         if request.user.has_perm("profiles.view_profile"):
@@ -290,11 +290,7 @@ def _reserved(identity: Identity) -> str:
     return ""
 
 
-def _of_the_dead(identity: Identity) -> str:
-    return "" if identity.profile.is_live else _("Its profile is deleted or was merged into another.")
-
-
 def _hindrance(identity: Identity) -> str:
     """Why staff cannot change this identity, or nothing."""
     built_in = _("A contact point is changed through the profile's own field; here it can be moved or deleted.")
-    return _reserved(identity) or _of_the_dead(identity) or (built_in if identity.handle.is_built_in else "")
+    return _reserved(identity) or moving.of_the_dead(identity) or (built_in if identity.handle.is_built_in else "")

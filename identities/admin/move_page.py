@@ -15,9 +15,10 @@ from django.utils.translation import gettext as _
 
 from identities import contacts, finding, moving
 from identities.forms import MoveForm
+from identities.handles import shown
 from identities.models import Identity
 from profiles.admin.base import PlainAdmin, Question, by, change_url, link
-from profiles.admin.profile_page import introduction, shown
+from profiles.admin.profile_page import introduction
 from profiles.models import Profile
 
 # Enough to tell two people of one name apart.
@@ -47,8 +48,8 @@ def move_page(page: PlainAdmin, request: HttpRequest, identity: Identity) -> Htt
     question = Question(
         title=_("Move %(name)s?") % {"name": label},
         sentences=[
-            _side(_("From:"), identity.profile),
-            _side(_("To:"), to),
+            _side(request, _("From:"), identity.profile),
+            _side(request, _("To:"), to),
             *_consequences(preview),
         ],
         button=_("Yes, move it"),
@@ -59,8 +60,13 @@ def move_page(page: PlainAdmin, request: HttpRequest, identity: Identity) -> Htt
     return page.ask(request, question, obj=identity, then=change_url(to))
 
 
-def _side(word: str, profile: Profile) -> SafeString:
-    """One of the two profiles, told apart from a namesake by what it is known by."""
+def _side(request: HttpRequest, word: str, profile: Profile) -> SafeString:
+    """One of the two profiles, told apart from a namesake by what it is known by.
+
+    Who may not see profiles is told whose it is by name and id, and no more of them.
+    """
+    if not request.user.has_perm("profiles.view_profile"):
+        return format_html("{} {} ({})", word, profile, profile.pk)
     known = ", ".join(_known_by([profile])[profile.pk])
     return format_html("{} {} {} {} ({})", word, link(profile), introduction(profile), known, profile.pk)
 
@@ -110,8 +116,8 @@ def _search(page: PlainAdmin, request: HttpRequest, identity: Identity, label: s
         here=here,
         text=text,
         found=found,
-        hindrance="" if identity.profile.is_live else _("Its profile is deleted or was merged into another."),
-        introduction=introduction(identity.profile),
+        hindrance=moving.of_the_dead(identity),
+        introduction=introduction(identity.profile) if request.user.has_perm("profiles.view_profile") else "",
         profile_url=change_url(identity.profile),
         hits=[
             {

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from identities import matching, releasing, routing
-from identities.handles import mask
+from identities.handles import mask, shown
 from identities.models import Handle
 from profiles.admin import profile_page
 from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, change_url, link
@@ -162,7 +162,7 @@ class ProfileAdmin(OperationAdmin):
 
     def deletion_lists(self, obj: Profile) -> list[str]:
         rows = obj.identities.select_related("handle").order_by("-pk")[:MOST_AT_ONCE]
-        return [f"{row.handle_id}: {profile_page.shown(row)}" for row in rows]
+        return [f"{row.handle_id}: {shown(row)}" for row in rows]
 
     def deletion_hindrance(self, request: HttpRequest, obj: Profile) -> str:
         return "" if obj.is_live else _("This profile is deleted already, or was merged into another.")

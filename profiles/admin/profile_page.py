@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from identities import telling
-from identities.handles import mask
+from identities.handles import mask, shown
 from identities.models import BUILT_IN, Handle, Identity, RoutingLogEntry
 from profiles.admin.base import MOST_AT_ONCE, change_url
 from profiles.admin.picture import Picture, Spoke, draw
@@ -134,10 +134,6 @@ def known_by(groups: Sequence[Group]) -> str:
 
 
 # Identities
-
-
-def shown(identity: Identity) -> str:
-    return mask(identity.identifier) if identity.handle.sensitive else identity.shown
 
 
 def _held(profile: Profile) -> list[Identity]:

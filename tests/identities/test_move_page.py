@@ -13,7 +13,7 @@ from identities.models import Handle, Identity
 from profiles.auditing import By
 from profiles.models import Audit, Move, Profile
 from tests.cast import add, pairs_of, route, update
-from tests.staff import member, read, signed_in, user_of
+from tests.staff import holding, member, read, signed_in, user_of
 
 
 @pytest.fixture
@@ -178,3 +178,17 @@ def test_a_reader_moves_nothing_by_a_hand_made_post(card, ada, ada_again):
     assert reader.get(page(card, ada_again)).status_code == 403
     assert reader.post(page(card, ada_again), {"reason": "x"}).status_code == 403
     assert pairs_of(ada) == ["loyalty-card:1804974"]
+
+
+def test_who_may_not_see_profiles_is_told_names_and_no_more(ada, card, ada_again, by):
+    update(ada, email="ada@example.com", by=by)
+    add(ada_again, "pos:77", by=by)
+    mover = holding("identities.view_identity", "identities.change_identity")
+
+    asked = read(mover.get(page(card, ada_again)))
+    searched = read(mover.get(page(card), {"q": "king"}))
+
+    assert "To: Augusta Ada King" in asked
+    for text in (asked, searched):
+        assert "ada@example.com" not in text
+        assert "Till 77" not in text
