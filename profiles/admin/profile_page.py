@@ -266,7 +266,7 @@ def _moved(move: Move, profile: Profile, is_sensitive: bool) -> dict[str, Any]:
         "shown": mask(move.identifier) if is_sensitive else move.identifier,
         "came": came,
         "other": other,
-        "other_url": change_url(other),
+        "other_url": change_url(other) if other else "",
         "cause": capfirst(move.get_cause_display()),
         # Both count as not moved; the later of the two is the one that took the earlier back.
         "takes_back": move.undone_at is not None and move.at >= move.undone_at,

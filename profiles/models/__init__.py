@@ -1,7 +1,32 @@
 from __future__ import annotations
 
+from profiles.models.attribute import CustomAttribute
 from profiles.models.audit import Audit
+from profiles.models.balance import FIRST_POINT_DEFINITION, Point, PointDefinition, Reward, RewardDefinition
+from profiles.models.interaction import Interaction
 from profiles.models.move import Move
 from profiles.models.profile import Profile, ProfileQuerySet, fold_name
+from profiles.models.record import Record
+from profiles.models.transaction import Transaction, TransactionItem
 
-__all__ = ["Audit", "Move", "Profile", "ProfileQuerySet", "fold_name"]
+# Every kind of record by its word.
+RECORDS: dict[str, type[Record]] = {one.kind: one for one in (Transaction, Interaction, Point, Reward)}
+
+__all__ = [
+    "FIRST_POINT_DEFINITION",
+    "RECORDS",
+    "Audit",
+    "CustomAttribute",
+    "Interaction",
+    "Move",
+    "Point",
+    "PointDefinition",
+    "Profile",
+    "ProfileQuerySet",
+    "Record",
+    "Reward",
+    "RewardDefinition",
+    "Transaction",
+    "TransactionItem",
+    "fold_name",
+]

@@ -7,25 +7,38 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Move(models.Model):
-    """One row that went from one profile to another by hand, or because its profile was deleted.
+    """One row that went from one profile to another: by hand, by a decision, or because its profile was deleted.
 
-    The subject is named by kind and key and not by a foreign key: the move outlives it. The subject's pair is kept
-    as text for the same reason.
+    A record may come from nobody, and go back there. The subject is named by kind and key and not by a foreign key:
+    the move outlives it. The subject's pair is kept as text for the same reason.
     """
 
     class Cause(models.TextChoices):
         ASKED = "asked", _("asked for")
         RELEASED = "released", _("taken over from a deleted profile")
+        DECIDED = "decided", _("decided in the routing log")
 
     subject_type = models.CharField(_("kind of row"), max_length=32)
     subject_key = models.CharField(_("key of the row"), max_length=64)
     handle = models.CharField(_("handle"), max_length=64, blank=True)
     identifier = models.CharField(_("identifier"), max_length=255, blank=True)
     from_profile = models.ForeignKey(
-        "profiles.Profile", models.CASCADE, related_name="moves_from", verbose_name=_("from"), db_index=False
+        "profiles.Profile",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="moves_from",
+        verbose_name=_("from"),
+        db_index=False,
     )
     to_profile = models.ForeignKey(
-        "profiles.Profile", models.CASCADE, related_name="moves_to", verbose_name=_("to"), db_index=False
+        "profiles.Profile",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="moves_to",
+        verbose_name=_("to"),
+        db_index=False,
     )
     cause = models.CharField(_("cause"), max_length=16, choices=Cause, default=Cause.ASKED)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("by"))
