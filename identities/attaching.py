@@ -45,14 +45,16 @@ def attach(
     by: By,
     source: Extension | None,
     brought_by: Identity | None = None,
+    by_contact: bool = False,
     conflict: int | None = None,
     payload: Mapping[str, Any] | None = None,
 ) -> list[Identity]:
     """Store these unsaved identities on the profile, sorted, so that two writers of the same pairs never deadlock.
 
-    None of the pairs may belong to a live profile. One that a deleted profile left behind keeps its row and id; the
-    move and a `released_from` entry say where it came from. Returns the rows in the order of their pairs. Raises
-    Changed when the rules of a handle are no longer those by which the identities were read.
+    None of the pairs may belong to a live profile. `by_contact` marks those that nothing but a contact point brought
+    here, `conflict` is the log entry whose decision they will follow. One that a deleted profile left behind keeps
+    its row and id; the move and a `released_from` entry say where it came from. Returns the rows in the order of
+    their pairs. Raises Changed when the rules of a handle are no longer those by which the identities were read.
     """
     if not identities:
         return []
@@ -73,7 +75,7 @@ def attach(
             row.handle, row.original, row.addressed = identity.handle, identity.original, identity.addressed
             row.is_active = identity.is_active
         row.profile, row.source, row.brought_by, row.conflict_id = profile, source, brought_by, conflict
-        row.is_primary, row.by_contact = identity is primary, False
+        row.is_primary, row.by_contact = identity is primary, by_contact
         rows.append(row)
     Identity.objects.bulk_create(new)
     for row in released:

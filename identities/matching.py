@@ -79,6 +79,17 @@ def having(identifiers: dict[str, str | None], *, handle: str | None = None) -> 
     return found if handle is None else found.filter(handle=current_name(handle))
 
 
+def under_any_open_handle(text: str) -> Identity | None:
+    """The oldest identity of the one live profile that is known by this text under open handles.
+
+    None when there is no such profile, or more than one: an identifier without its handle decides nothing then.
+    Reserved handles, and those of contact points, are not open.
+    """
+    rows = having(normalising.forms(text)).live().visible().filter(handle__reserved_for=None)
+    found = list(rows.order_by("profile_id", "pk").distinct("profile_id")[:2])
+    return found[0] if len(found) == 1 else None
+
+
 def holding_contact(handle: str, text: str) -> IdentityQuerySet:
     """The identity, one at most, by which a profile holds this e-mail address or phone number."""
     form = normalising.forms(text)[BUILT_IN[handle]]

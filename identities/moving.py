@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,7 +16,7 @@ from identities.holding import Changed, hold, keep_rules, settle
 from identities.models import BUILT_IN, Identity
 from profiles import auditing
 from profiles.auditing import By
-from profiles.models import Move, Profile
+from profiles.models import Move, Profile, Record
 from profiles.refusing import Refused
 
 
@@ -44,13 +46,13 @@ def preview(identity: Identity, profile: Profile) -> Preview:
     if of_the_dead(identity):
         return Preview(identity, profile, of_the_dead(identity))
     try:
-        _literal(profile)
+        literal(profile)
         if profile == former:
             raise Refused("same_profile", _("This profile has it already."))
         refuse_over_limit(identity, profile)
     except Refused as refusal:
         return Preview(identity, profile, refusal.message)
-    last = _last_move(identity)
+    last = last_move(identity)
     former_shows, is_shown_there = None, False
     if identity.handle_id in BUILT_IN:
         is_shown_there = contacts.shown(profile, identity.handle_id) is None
@@ -98,7 +100,7 @@ def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Moved:
             raise Changed
         current.handle = row.handle
         former = held.live(current.profile_id)
-        profile = _literal(held.profiles.get(to))
+        profile = literal(held.profiles.get(to))
         current.profile = former
         if former == profile:
             return Moved(current)
@@ -107,15 +109,16 @@ def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Moved:
         old = state(current)
         current.profile, current.is_primary, current.updated_at = profile, False, timezone.now()
         current.save()
-        _record(current, former, profile, reason=reason, by=by)
-        changed = _show_contacts(current, former, profile, by=by) if current.handle_id in BUILT_IN else []
+        note_moves([current], {current.pk: former}, profile, reason=reason, by=by)
+        changed = show_contacts(current, former, profile, by=by) if current.handle_id in BUILT_IN else []
         audited("moved", current, by=by, old=old, new=state(current)).save()
         return Moved(current, changed)
 
     return settle(attempt)
 
 
-def _literal(profile: Profile | None) -> Profile:
+def literal(profile: Profile | None) -> Profile:
+    """The profile that something may move to. Its id must not stand for another (API.md 3)."""
     if profile is None:
         raise Profile.DoesNotExist
     refuse_merged(profile)
@@ -132,31 +135,68 @@ def refuse_merged(profile: Profile) -> None:
         raise Refused("already_merged", message, survivor_id=str(survivor.pk))
 
 
-def _record(row: Identity, former: Profile, profile: Profile, *, reason: str, by: By) -> None:
-    """Write the move, or mark the last one as undone when this one takes the pair back."""
-    last = _last_move(row)
-    if last is not None and (last.from_profile, last.to_profile) == (profile, former):
-        last.undone_at = timezone.now()
-        last.save(update_fields=["undone_at"])
-    Move.objects.create(
-        subject_type="identity",
-        subject_key=str(row.pk),
-        handle=row.handle_id,
-        identifier=row.identifier,
-        from_profile=former,
-        to_profile=profile,
-        reason=reason,
-        by=by.user,
-        undone_at=last.undone_at if last is not None else None,
-    )
+def note_moves(
+    rows: Sequence[Identity | Record],
+    former: Mapping[int, Profile | None],
+    profile: Profile | None,
+    *,
+    reason: str,
+    by: By,
+    cause: str = Move.Cause.ASKED,
+) -> None:
+    """Write the moves of rows of one kind, or mark their last ones as undone where these take the rows back.
+
+    In: the rows, and by their keys the profiles that they came from. Three statements, however many.
+    """
+    if not rows:
+        return
+    now = timezone.now()
+    subject_type = subject_type_of(rows[0])
+    last = {move.subject_key: move for move in standing(subject_type, [row.pk for row in rows])}
+    undone, moves = [], []
+    for row in rows:
+        before, came_from = last.get(str(row.pk)), former[row.pk]
+        takes_back = before is not None and (before.from_profile_id, before.to_profile_id) == (
+            profile.pk if profile else None,
+            came_from.pk if came_from else None,
+        )
+        if before is not None and takes_back:
+            before.undone_at = now
+            undone.append(before)
+        moves.append(
+            Move(
+                subject_type=subject_type,
+                subject_key=str(row.pk),
+                handle=row.handle_id if isinstance(row, Identity) else "",
+                identifier=row.identifier if isinstance(row, Identity) else "",
+                from_profile=came_from,
+                to_profile=profile,
+                cause=cause,
+                reason=reason,
+                by=by.user,
+                undone_at=now if takes_back else None,
+            )
+        )
+    Move.objects.bulk_update(undone, ["undone_at"])
+    Move.objects.bulk_create(moves)
 
 
-def _last_move(row: Identity) -> Move | None:
-    moves = Move.objects.filter(subject_type="identity", subject_key=str(row.pk), undone_at=None)
-    return moves.order_by("pk").last()
+def subject_type_of(row: Identity | Record) -> str:
+    return "identity" if isinstance(row, Identity) else row.kind
 
 
-def _show_contacts(row: Identity, former: Profile, profile: Profile, *, by: By) -> list[contacts.Changed]:
+def standing(subject_type: str, keys: Collection[int]) -> QuerySet[Move]:
+    """The moves of these rows that nobody has taken back, the oldest first."""
+    subjects = [str(key) for key in keys]
+    return Move.objects.filter(subject_type=subject_type, subject_key__in=subjects, undone_at=None).order_by("pk")
+
+
+def last_move(row: Identity | Record) -> Move | None:
+    """The newest move of a row that still stands."""
+    return standing(subject_type_of(row), [row.pk]).last()
+
+
+def show_contacts(row: Identity, former: Profile, profile: Profile, *, by: By) -> list[contacts.Changed]:
     column = row.handle_id
     before = {one.pk: getattr(one, column) for one in (former, profile)}
     contacts.show_what_is_left(former)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts, filling, handles, routing_log
+from identities import contacts, deciding, filling, handles
 from identities.attaching import (
     attach,
     audited,
@@ -31,23 +31,12 @@ from identities.attaching import (
 )
 from identities.handles import Sent
 from identities.holding import Changed, Held, hold, keep_rules, settle
-from identities.models import BUILT_IN, EMAIL, Extension, Handle, Identity, Pair, RoutingLogEntry
+from identities.models import BUILT_IN, EMAIL, Extension, Handle, Identity, Pair
+from identities.outcomes import Routed, Write, note_conflict, set_aside
 from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
-
-
-@dataclass(slots=True)
-class Routed:
-    """What `route` did: the profile that the write reached, by which identity, and what it could not take along."""
-
-    profile: Profile
-    outcome: str
-    identity: Identity | None = None
-    log_entry_id: int | None = None
-    refused: list[dict[str, str]] = field(default_factory=list)
-    not_taken: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +52,7 @@ def route(
     contact: Mapping[str, str | None],
     by: By,
     source: Extension | None,
-) -> Routed:
+) -> Routed[Profile]:
     """Bring a profile that somebody sent to the profile that its pairs name, or make a new one (API.md 3 and 4).
 
     In: the pairs as sent; `fields`, columns of Profile; `contact`, `email` and/or `mobile_phone` as sent. A known
@@ -78,8 +67,9 @@ def route(
         **fields,
         **contact,
     }
+    write = Write("profile", payload, by, source)
 
-    def attempt() -> Routed:
+    def attempt() -> Routed[Profile]:
         answers = [_no_contact(answer) for answer in handles.read(sent, writer=source)]
         wanted = contacts.read(contact, writer=source)
         pairs: dict[Pair, Identity] = {}
@@ -89,21 +79,21 @@ def route(
         handles.admit(pairs.values())
         held = hold([*pairs, *(row.pair for row in wanted.values() if row)])
         known = [held.identities[pair] for pair in pairs if held.owner(pair)]
-        decider = _decider(known, pairs)
+        decider = deciding.highest(known, pairs)
 
         if decider is None:
-            routed = _made(fields, wanted, held=held, by=by, source=source)
+            profile, routed = _made(fields, wanted, held=held, by=by, source=source)
         else:
-            routed = _reached(decider, fields, wanted, held=held, by=by, source=source)
+            profile, routed = _reached(decider, fields, wanted, held=held, by=by, source=source)
         if len({row.profile_id for row in known}) > 1:
             routed.outcome = "conflict"
-            routed.log_entry_id = _note_conflict(routed, known, payload, by=by, source=source)
+            routed.log_entry_id = note_conflict(write, profile, known)
 
         unknown = [identity for pair, identity in pairs.items() if held.owner(pair) is None]
-        too_many = over_limit(unknown, routed.profile)
+        too_many = over_limit(unknown, profile)
         attached = attach(
             [identity for identity in unknown if identity.pair not in too_many],
-            routed.profile,
+            profile,
             held=held,
             by=by,
             source=source,
@@ -117,7 +107,8 @@ def route(
         refusals = [
             too_many.get(answer.pair, answer) if isinstance(answer, Identity) else answer for answer in answers
         ]
-        _set_aside(routed, sent, refusals, payload, by=by, source=source)
+        found = zip(sent, refusals, strict=True)
+        set_aside(routed, {one.pair: answer for one, answer in found if isinstance(answer, Refused)}, write)
         return routed
 
     return settle(attempt)
@@ -265,14 +256,9 @@ def _no_contact(answer: Identity | Refused) -> Identity | Refused:
     return handles.builtin_refusal(answer.handle_id)
 
 
-def _decider(known: list[Identity], pairs: Mapping[Any, Identity]) -> Identity | None:
-    """Of the known pairs, the one whose handle has the highest priority, then the older (API.md 4, rules 1 and 2)."""
-    return max(known, key=lambda row: (pairs[row.pair].handle.priority, -row.pk), default=None)
-
-
 def _made(
     fields: Mapping[str, Any], wanted: Mapping[str, Identity | None], *, held: Held, by: By, source: Extension | None
-) -> Routed:
+) -> tuple[Profile, Routed[Profile]]:
     profile = Profile(**fields)
     contact = [identity for identity in wanted.values() if identity is not None]
     for identity in contact:
@@ -283,7 +269,7 @@ def _made(
     new = {name: value for name, value in fields.items() if value} | {one.handle_id: one.shown for one in contact}
     auditing.write([auditing.entry("created", profile, by=by, profile=profile, new=new)])
     attach(contact, profile, held=held, by=by, source=source)
-    return Routed(profile, "created")
+    return profile, Routed(profile, "created")
 
 
 def _reached(
@@ -294,7 +280,7 @@ def _reached(
     held: Held,
     by: By,
     source: Extension | None,
-) -> Routed:
+) -> tuple[Profile, Routed[Profile]]:
     """Fill what the known profile has empty; its own values win (API.md 3, POST /profiles)."""
     profile = held.profiles[decider.profile_id]
     old = {name: getattr(profile, name) for name in (*fields, *wanted)}
@@ -310,62 +296,7 @@ def _reached(
         elif not is_held:
             not_taken.append(handle)
     filling.save_changes(profile, old, by=by)
-    return Routed(profile, "matched", not_taken=not_taken)
-
-
-def _note_conflict(
-    routed: Routed, known: list[Identity], payload: Mapping[str, Any], *, by: By, source: Extension | None
-) -> int:
-    """Log that the pairs of one write name several profiles. The entry tells of the pair that did not decide."""
-    other = next(row for row in known if row.profile_id != routed.profile.pk)
-    entry = RoutingLogEntry(
-        outcome=RoutingLogEntry.Outcome.CONFLICT,
-        kind="profile",
-        handle=other.handle_id,
-        identifier=other.identifier,
-        routed_profile=routed.profile,
-        candidates=sorted({row.profile_id for row in known}),
-        payload=payload,
-        source=source,
-        by=by.user,
-    )
-    return routing_log.note(entry, pairs=[row.pair for row in known])
-
-
-def _set_aside(
-    routed: Routed,
-    sent: Sequence[Sent],
-    answers: Sequence[Identity | Refused],
-    payload: Mapping[str, Any],
-    *,
-    by: By,
-    source: Extension | None,
-) -> None:
-    """Report and log the pairs that could not come along; the write itself stands."""
-    found = {one.pair: answer for one, answer in zip(sent, answers, strict=True) if isinstance(answer, Refused)}
-    refused = sorted(found.items())
-    noted = routing_log.note_all(
-        (
-            RoutingLogEntry(
-                outcome=RoutingLogEntry.Outcome.REFUSED,
-                kind="profile",
-                code=refusal.code,
-                handle=pair.handle[:64],
-                identifier=pair.identifier[:255],
-                routed_profile=routed.profile,
-                payload=payload,
-                source=source,
-                by=by.user,
-            ),
-            [pair],
-        )
-        for pair, refusal in refused
-    )
-    routed.log_entry_id = routed.log_entry_id or next(iter(noted), None)
-    routed.refused = [
-        {"handle": pair.handle, "identifier": pair.identifier, "code": refusal.code, "message": refusal.message}
-        for pair, refusal in refused
-    ]
+    return profile, Routed(profile, "matched", not_taken=not_taken)
 
 
 def _confirm(row: Identity, profile: Profile, handle: Handle, *, by: By) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from identities import routing
 from identities.handles import Sent
 from identities.models import EMAIL, MOBILE_PHONE, Extension, Identity, RoutingLogEntry
-from identities.routing import Routed
+from identities.outcomes import Routed
 from profiles.auditing import By
 from profiles.models import Profile
 
@@ -25,7 +25,7 @@ def route(
     source: Extension | None = None,
     contact: Mapping[str, str | None] | None = None,
     **fields: Any,
-) -> Routed:
+) -> Routed[Profile]:
     """Route a profile that was sent with these pairs, contact points and fields."""
     pairs_sent = [sent(pair) if isinstance(pair, str) else pair for pair in pairs]
     return routing.route(pairs_sent, fields=fields, contact=contact or {}, by=by, source=source)

@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, transaction
 
 from identities import handles, matching, moving
 from identities.models import Handle, Identity, RoutingLogEntry
-from identities.routing import Routed
+from identities.outcomes import Routed
 from profiles.auditing import By
 from profiles.models import Profile, ProfileQuerySet
 from tests.cast import add, pairs_of, route, update
@@ -30,7 +30,7 @@ def test_writers_that_lock_the_same_profiles_do_not_deadlock(
     for profile, pair in ((ada, "pos:1"), (ada_again, "pos:2"), (ada_again, "pos:3"), (ada, "pos:4")):
         add(profile, pair, by=by)
 
-    def locking_slowly(*pairs: str) -> Routed:
+    def locking_slowly(*pairs: str) -> Routed[Profile]:
         def dawdle(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
             answer = execute(sql, *args)
             if "FOR NO KEY UPDATE" in sql:
@@ -56,7 +56,7 @@ def test_profiles_are_locked_in_key_order_however_they_were_met_and_stored(bo: P
     for profile, pair in ((last, "pos:1"), (middle, "pos:2"), (first, "pos:3")):
         add(profile, pair, by=by)
 
-    def route_without_the_index() -> Routed:
+    def route_without_the_index() -> Routed[Profile]:
         with connection.cursor() as cursor:
             # Reading by the index would give key order without being asked.
             cursor.execute("SET enable_indexscan TO off")
@@ -155,7 +155,7 @@ def test_a_write_that_the_database_ends_for_a_deadlock_starts_over(ada: Profile,
 def test_a_write_starts_over_that_a_stricter_isolation_ends(ada: Profile, bo: Profile, by: By) -> None:
     card = add(ada, "loyalty-card:1", by=by)
 
-    def route_in_isolation() -> Routed:
+    def route_in_isolation() -> Routed[Profile]:
         connection.ensure_connection()
         connection.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with meanwhile(lambda: update(ada, by=by, title="Countess")):

@@ -16,10 +16,10 @@ from tqdm import tqdm
 from identities import routing
 from identities.handles import Sent
 from identities.models import Extension
-from identities.routing import Routed
+from identities.outcomes import Routed
 from profiles import auditing
 from profiles.auditing import By
-from profiles.models import Audit
+from profiles.models import Audit, Profile
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample" / "febrl3.csv"
 
@@ -42,7 +42,7 @@ def records() -> list[dict[str, str]]:
         return list(csv.DictReader(lines, skipinitialspace=True))
 
 
-def route(record: dict[str, str], *, by: By, extensions: dict[str, Extension]) -> Routed:
+def route(record: dict[str, str], *, by: By, extensions: dict[str, Extension]) -> Routed[Profile]:
     """Route one record as its system would send it: under its own rec_id, with the loyalty card it has seen."""
     system = SYSTEMS[record["rec_id"].split("-", 2)[2]]
     return routing.route(

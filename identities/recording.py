@@ -1,0 +1,358 @@
+"""Incoming records: bring each to the profile that its pairs name, and lose none (API.md 4).
+
+Like `routing`, every function runs in a transaction of its own and survives races by starting over (`holding`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from identities import contacts, deciding, filling, handles, matching
+from identities.attaching import attach, over_limit
+from identities.deciding import PROFILE_ID, Decision, Named, Wanted
+from identities.handles import Sent
+from identities.holding import Changed, Held, hold, settle
+from identities.models import Extension, Identity, Pair
+from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
+from profiles import auditing
+from profiles.auditing import By
+from profiles.models import (
+    Point,
+    PointDefinition,
+    Profile,
+    Record,
+    Reward,
+    RewardDefinition,
+    Transaction,
+    TransactionItem,
+)
+from profiles.models.balance import Definition
+from profiles.models.record import of_kind
+from profiles.refusing import Refused
+
+R = TypeVar("R", bound=Record)
+
+# A record may be nobody's.
+Brought = Routed[Profile | None]
+
+DEFINITIONS: dict[type[Record], type[Definition]] = {Point: PointDefinition, Reward: RewardDefinition}
+
+# What the audit says of a record besides what changed: enough to know it by when it is gone.
+KNOWN_BY = ("external_id", "total", "name", "value_initial")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A record as it came in: its columns, its items, and whom it names.
+
+    `sent` are the pairs in the order of API.md 4: that of `profile_id_handle`, then `identities[]`. `named` is the
+    profile id, `bare` an identifier without a handle.
+    """
+
+    fields: Mapping[str, Any]
+    items: Sequence[Mapping[str, Any]] | None = None
+    sent: Sequence[Sent] = ()
+    named: uuid.UUID | None = None
+    bare: str | None = None
+
+    @property
+    def pairs(self) -> list[dict[str, str]]:
+        """The identities as they were sent, for the record and the log to keep."""
+        bare = [] if self.bare is None else [Sent("", self.bare)]
+        return [{"handle": one.handle, "identifier": one.identifier} for one in (*self.sent, *bare)]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The whole of it, for the log."""
+        named = {} if self.named is None else {PROFILE_ID: self.named}
+        items = {} if self.items is None else {"items": list(self.items)}
+        return {"identities": self.pairs, **named, **self.fields, **items}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[R]):
+    """A record on file, where it went, and whether it is new."""
+
+    record: R
+    routed: Brought
+    created: bool = False
+
+
+def record(
+    kind: type[R], incoming: Incoming, *, upsert: bool = False, by: By, source: Extension | None
+) -> Recorded[R]:
+    """Keep a record on the profile that its pairs name.
+
+    With `upsert`, one of the same (`source`, `external_id`) is changed instead, as by `change`. Outcomes: see
+    `Routed`; a pair that cannot be written is set aside and spoils nothing. Raises Profile.DoesNotExist when nothing
+    but an unknown profile id is named, and Refused: `record_exists` without `upsert`, `invalid` for columns.
+    """
+    write = Write(kind.kind, incoming.payload, by, source)
+
+    def attempt() -> Recorded[R]:
+        existing = _on_file(kind, incoming.fields.get("external_id"), source)
+        if existing is not None and not upsert:
+            message = _("There is a record of this external id already.")
+            raise Refused("record_exists", message, field="external_id", id=existing.pk)
+        if existing is not None:
+            return _changed(existing, incoming, write)
+        return _made(kind, incoming, write)
+
+    return settle(attempt)
+
+
+def change(kind: type[R], pk: int, incoming: Incoming, *, by: By, source: Extension | None) -> Recorded[R]:
+    """Change the columns of a record that are named, and its items if they are.
+
+    A record that has a profile keeps it: pairs that name another are logged, unknown ones attach to its own. One of
+    nobody is routed. Raises the kind's DoesNotExist, and Refused as `record` does.
+    """
+    write = Write(kind.kind, incoming.payload, by, source)
+    return settle(lambda: _changed(of_kind(kind).get(pk=pk), incoming, write))
+
+
+def delete(kind: type[Record], pk: int, *, by: By) -> None:
+    """Delete a record for good; the audit keeps that it was. Raises the kind's DoesNotExist."""
+
+    def attempt() -> None:
+        row = locked(of_kind(kind).get(pk=pk))
+        auditing.write([auditing.entry("deleted", row, by=by, profile=row.profile, old=_known_by(row))])
+        row.delete()
+
+    settle(attempt)
+
+
+def locked(row: R, *, profile_ids: Sequence[uuid.UUID] = (), pairs: Sequence[Pair] = ()) -> R:
+    """The record under its lock, which is taken after those of the profiles, as everywhere. Raises Changed."""
+    _held, row = _hold(row, pairs, profile_ids)
+    return row
+
+
+def _hold(row: R, pairs: Sequence[Pair], profile_ids: Sequence[uuid.UUID]) -> tuple[Held, R]:
+    held = hold(pairs, profile_ids=[pk for pk in (row.profile_id, *profile_ids) if pk is not None])
+    current = of_kind(type(row)).select_for_update(no_key=True).filter(pk=row.pk).first()
+    if current is None or current.profile_id != row.profile_id:
+        raise Changed
+    if current.profile_id is not None:
+        current.profile = held.profiles[current.profile_id]
+    return held, current
+
+
+def _on_file(kind: type[R], external_id: str | None, source: Extension | None) -> R | None:
+    if not external_id:
+        return None
+    return of_kind(kind).filter(Q(external_id=external_id), source=source).first()
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One try to write a record: what came in, what the catalogue and the locks make of it."""
+
+    incoming: Incoming
+    write: Write
+    wanted: Wanted
+    named: Named | None
+    held: Held
+
+    def decide(self, kept: Profile | None = None) -> Decision:
+        decision = deciding.decide(self.wanted, self.named, held=self.held, kept=kept)
+        if self.wanted.found is not None and self.held.owner(self.wanted.found) is None:
+            # An identifier without a handle only ever finds a pair. One that has gone since must not be made anew.
+            raise Changed
+        return decision
+
+
+def _made(kind: type[R], incoming: Incoming, write: Write) -> Recorded[R]:
+    wanted, named = _read(incoming, write)
+    case = _Case(incoming, write, wanted, named, hold(wanted.all, profile_ids=_ids(named)))
+    row = kind(source=write.source, addressed=incoming.named, **incoming.fields)
+    _keep_definition(row)
+    routed = _bring(row, case, case.decide())
+    row.save(force_insert=True)
+    _write_items(row, incoming.items)
+    auditing.write([auditing.entry("created", row, by=write.by, profile=row.profile, new=_known_by(row))])
+    return Recorded(row, routed, created=True)
+
+
+def _changed(row: R, incoming: Incoming, write: Write) -> Recorded[R]:
+    wanted, named = _read(incoming, write)
+    held, row = _hold(row, wanted.all, _ids(named))
+    case = _Case(incoming, write, wanted, named, held)
+    old = {name: getattr(row, name) for name in (*incoming.fields, "profile_id")}
+    for name, value in incoming.fields.items():
+        setattr(row, name, value)
+    _keep_definition(row)
+    row.addressed = row.addressed or incoming.named
+    routed = _bring(row, case, case.decide(kept=row.profile))
+    row.updated_at = timezone.now()
+    row.save(force_update=True)
+    changed = {name: getattr(row, name) for name in old if getattr(row, name) != old[name]}
+    if _write_items(row, incoming.items):
+        changed["items"] = len(incoming.items or ())
+    if changed:
+        before = {name: old[name] for name in changed if name in old}
+        auditing.write([auditing.entry("updated", row, by=write.by, profile=row.profile, old=before, new=changed)])
+    return Recorded(row, routed)
+
+
+def _read(incoming: Incoming, write: Write) -> tuple[Wanted, Named | None]:
+    found = matching.under_any_open_handle(incoming.bare) if incoming.bare is not None else None
+    sent = [*incoming.sent, *([Sent(*found.pair)] if found else [])]
+    wanted = deciding.read(sent, writer=write.source)
+    if found is not None:
+        wanted.found = found.pair
+    elif incoming.bare is not None:
+        message = _("No profile, or more than one, is known by %(identifier)s alone: name its handle, too.")
+        refusal = Refused("unknown_identifier", message % {"identifier": incoming.bare}, field="identifier")
+        wanted.refused[Pair("", incoming.bare)] = refusal
+    handles.admit(wanted.pairs.values())
+    return wanted, deciding.named(incoming.named)
+
+
+def _ids(named: Named | None) -> list[uuid.UUID]:
+    return [named.profile_id] if named is not None and named.profile_id is not None else []
+
+
+def _bring(row: Record, case: _Case, decision: Decision) -> Brought:
+    """Put a record where it belongs, with the pairs that nobody has yet, and log what a person has to look at."""
+    was_nobodys = row.profile is None
+    profile = _new_profile(case) if decision.decided_by == Record.DecidedBy.NEW else decision.profile
+    routed: Brought = Routed(profile, _outcome(decision), decision.identity)
+    routed.log_entry_id = _note_doubt(case, decision)
+    is_doubtful = routed.log_entry_id is not None
+    refusals = dict(case.wanted.refused)
+    if decision.set_aside is not None:
+        refusals[Pair(PROFILE_ID, str(case.incoming.named))] = decision.set_aside
+    attached = _attach(profile, case, decision, routed, refusals) if profile is not None else []
+    if attached and routed.outcome == "matched":
+        routed.outcome = "attached"
+    if decision.decided_by == Record.DecidedBy.NEW:
+        routed.identity = next(iter(attached), None)
+    set_aside(routed, refusals, case.write)
+    if was_nobodys:
+        row.profile, row.decided_by = profile, decision.decided_by
+        _tag(row, routed.identity)
+    if is_doubtful or row.log_entry_id is None:
+        row.log_entry_id = routed.log_entry_id
+    row.pairs = _united(row.pairs, case.incoming.pairs)
+    return routed
+
+
+def _new_profile(case: _Case) -> Profile:
+    profile = Profile()
+    profile.save(force_insert=True)
+    auditing.write([auditing.entry("created", profile, by=case.write.by, profile=profile)])
+    return profile
+
+
+def _outcome(decision: Decision) -> str:
+    if decision.is_conflict:
+        return "conflict"
+    if decision.is_rerouted:
+        return "rerouted"
+    if decision.profile is not None:
+        return "matched"
+    return "created" if decision.decided_by == Record.DecidedBy.NEW else "anonymous"
+
+
+def _note_doubt(case: _Case, decision: Decision) -> int | None:
+    """Log what a person should decide: several profiles were named, by identities or by an identity and an id."""
+    profile, requested = decision.profile, decision.requested
+    if profile is not None and decision.is_conflict:
+        return note_conflict(case.write, profile, decision.known, requested=requested)
+    if profile is not None and requested is not None and decision.is_rerouted:
+        return note_rerouted(case.write, profile, requested=requested, identity=decision.identity)
+    return None
+
+
+def _attach(
+    profile: Profile, case: _Case, decision: Decision, routed: Brought, refusals: dict[Pair, Refused]
+) -> list[Identity]:
+    """Give the profile the pairs that nobody has, and a contact point of which it has none (rules 1 and 4)."""
+    unknown = [identity for pair, identity in case.wanted.pairs.items() if case.held.owner(pair) is None]
+    if not profile.is_live:
+        # A record of a deleted profile is kept; its pairs would match nobody.
+        message = _("The record's profile is deleted.")
+        refusals |= {one.pair: Refused("profile_deleted", message, field="handle") for one in unknown}
+        return []
+    too_many = over_limit(unknown, profile)
+    refusals |= too_many
+    pairs = [identity for identity in unknown if identity.pair not in too_many]
+    points = _missing_contacts(profile, case, routed)
+    for identity in (*pairs, *points):
+        identity.addressed = case.incoming.named
+    common: dict[str, Any] = {
+        "held": case.held,
+        "by": case.write.by,
+        "source": case.write.source,
+        "brought_by": decision.identity,
+        "conflict": routed.log_entry_id if decision.is_conflict else None,
+        "payload": case.write.payload,
+    }
+    attached = attach(pairs, profile, by_contact=decision.decided_by == Record.DecidedBy.CONTACT, **common)
+    if not points:
+        return attached
+    old = {identity.handle_id: getattr(profile, identity.handle_id) for identity in points}
+    shown = attach(points, profile, **common)
+    for identity in shown:
+        contacts.show(profile, identity.handle_id, identity)
+    filling.save_changes(profile, old, by=case.write.by)
+    return [*attached, *shown]
+
+
+def _missing_contacts(profile: Profile, case: _Case, routed: Brought) -> list[Identity]:
+    """The unknown contact points that the profile has room for; the others stay in the record, and are told of."""
+    taken: dict[str, Identity] = {}
+    for pair, identity in case.wanted.contacts.items():
+        if case.held.owner(pair) is not None:
+            continue
+        if pair.handle in taken or profile.identities.filter(handle=pair.handle).exists():
+            routed.not_taken.append(pair.handle)
+        else:
+            taken[pair.handle] = identity
+    return list(taken.values())
+
+
+def _tag(row: Record, identity: Identity | None) -> None:
+    row.brought_by = identity
+    row.brought_by_handle = identity.handle_id if identity else ""
+    row.brought_by_identifier = identity.identifier if identity else ""
+
+
+def _united(pairs: Sequence[dict[str, str]], sent: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    return [*pairs, *(one for one in sent if one not in pairs)]
+
+
+def _keep_definition(row: Record) -> None:
+    """Make sure that the definition of points or of a reward is there up to the commit."""
+    definition = DEFINITIONS.get(type(row))
+    key = getattr(row, "definition_id", None)
+    if definition is not None and key is not None and not definition.keep(key):
+        raise Refused("invalid", _("There is no such definition."), field=f"{row.kind}_definition_id")
+
+
+def _write_items(row: Record, items: Sequence[Mapping[str, Any]] | None) -> bool:
+    """Make these the items of a transaction, if any are named. Returns whether they are others than before."""
+    if items is None or not isinstance(row, Transaction):
+        return False
+    new = [TransactionItem(transaction=row, position=position, **item) for position, item in enumerate(items)]
+    columns = ("name", "quantity", "price_current", "price_sell", "extra")
+    before = [[getattr(one, name) for name in columns] for one in row.items.order_by("position")]
+    if before == [[getattr(one, name) for name in columns] for one in new]:
+        return False
+    if before:
+        row.items.all().delete()
+    TransactionItem.objects.bulk_create(new)
+    return True
+
+
+def _known_by(row: Record) -> dict[str, Any]:
+    known = {name: getattr(row, name) for name in KNOWN_BY if getattr(row, name, "") not in ("", None)}
+    return {**known, "profile_id": row.profile_id}

@@ -1,0 +1,156 @@
+"""Decide an entry of the routing log: what came by it goes to another of the profiles that it names (API.md 4)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from identities import contacts, moving, reviewing
+from identities.attaching import audited, over_limit, state
+from identities.holding import Changed, Held, hold, keep_rules, settle
+from identities.models import BUILT_IN, Identity, RoutingLogEntry
+from profiles import auditing
+from profiles.auditing import By
+from profiles.models import RECORDS, Move, Profile, Record
+from profiles.models.record import of_kind
+from profiles.refusing import Refused
+
+# Those of which something was kept where the other profile's may be the right place.
+DECIDABLE = (RoutingLogEntry.Outcome.CONFLICT, RoutingLogEntry.Outcome.REROUTED)
+
+
+@dataclass(slots=True)
+class Carried:
+    """What follows the decision on an entry, by kind: pairs attached in it, records of it, and all that these pairs
+    brought since, but for what somebody has moved by hand."""
+
+    identities: list[Identity] = field(default_factory=list)
+    records: dict[str, list[Record]] = field(default_factory=dict)
+    contacts_changed: list[contacts.Changed] = field(default_factory=list)
+
+    @property
+    def keys(self) -> dict[str, list[int]]:
+        return {
+            "identity": sorted(row.pk for row in self.identities),
+            **{kind: sorted(row.pk for row in rows) for kind, rows in self.records.items()},
+        }
+
+
+def candidates(entry: RoutingLogEntry) -> set[uuid.UUID]:
+    """The profiles to which what came by this entry may go; none where there is nothing to decide."""
+    if entry.outcome not in DECIDABLE:
+        return set()
+    named = {*entry.candidates, entry.routed_profile_id, entry.requested_profile_id}
+    return {pk for pk in named if pk is not None}
+
+
+def preview(entry: RoutingLogEntry, to: uuid.UUID) -> Carried:
+    """What `send` would take to this profile now; reads only, and so may be overtaken."""
+    return _carried(entry, to)
+
+
+def send(entry_id: int, *, to: uuid.UUID, note: str, by: By) -> Carried:
+    """Send what came by an entry to one of its candidates, and mark the entry as reviewed.
+
+    Later records of the pairs that go along follow them by themselves. Sending to the former profile takes it all
+    back. Raises RoutingLogEntry.DoesNotExist, Profile.DoesNotExist, and Refused: `not_a_candidate`,
+    `already_merged`, `profile_deleted`, `too_many_identities`.
+    """
+
+    def attempt() -> Carried:
+        entry = RoutingLogEntry.objects.get(pk=entry_id)
+        if to not in candidates(entry):
+            raise Refused("not_a_candidate", _("The entry does not name this profile."), field="profile_id")
+        seen = _carried(entry, to)
+        rows: list[Identity | Record] = [*seen.identities, *(row for rows in seen.records.values() for row in rows)]
+        held = hold(
+            [row.pair for row in seen.identities],
+            profile_ids=[to, *(row.profile_id for row in rows if row.profile_id is not None)],
+        )
+        profile = moving.literal(held.profiles.get(to))
+        carried = _carried(entry, to)
+        if carried.keys != seen.keys:
+            raise Changed
+        _send_identities(carried, profile, held=held, note=note, by=by)
+        for records in carried.records.values():
+            _send_records(records, profile, held=held, note=note, by=by)
+        reviewing.review(entry, status=RoutingLogEntry.Review.REVIEWED, note=note, by=by)
+        return carried
+
+    return settle(attempt)
+
+
+def _carried(entry: RoutingLogEntry, to: uuid.UUID) -> Carried:
+    tagged = _not_by_hand("identity", Identity.objects.live().filter(conflict=entry))
+    all_tagged: dict[int, Identity] = {}
+    frontier: list[Any] = tagged
+    while frontier:
+        all_tagged |= {row.pk: row for row in frontier}
+        brought = Identity.objects.live().filter(brought_by__in=frontier).exclude(pk__in=all_tagged)
+        frontier = _not_by_hand("identity", brought)
+    carried = Carried([row for row in all_tagged.values() if row.profile_id != to])
+    for kind, model in RECORDS.items():
+        came = of_kind(model).filter(Q(log_entry=entry) | Q(brought_by__in=all_tagged)).exclude(profile=to)
+        if rows := _not_by_hand(kind, came):
+            carried.records[kind] = rows
+    return carried
+
+
+def _not_by_hand(kind: str, rows: QuerySet[Any]) -> list[Any]:
+    found = list(rows.order_by("pk"))
+    by_hand = _moved_by_hand(kind, [row.pk for row in found])
+    return [row for row in found if str(row.pk) not in by_hand]
+
+
+def _moved_by_hand(kind: str, keys: Collection[int]) -> set[str]:
+    return set(moving.standing(kind, keys).filter(cause=Move.Cause.ASKED).values_list("subject_key", flat=True))
+
+
+def _send_identities(carried: Carried, profile: Profile, *, held: Held, note: str, by: By) -> None:
+    rows = [held.identities[row.pair] for row in carried.identities]
+    if not rows:
+        return
+    kept = {
+        row.pk: row.handle for row in Identity.objects.filter(pk__in=[row.pk for row in rows]).select_related("handle")
+    }
+    for row in rows:
+        row.handle = kept[row.pk]
+    keep_rules(row.handle for row in rows)
+    for refusal in over_limit(rows, profile).values():
+        raise refusal
+    former = {row.pk: held.profiles[row.profile_id] for row in rows}
+    old = {row.pk: state(row) for row in rows}
+    for row in rows:
+        row.profile, row.is_primary, row.updated_at = profile, False, timezone.now()
+    Identity.objects.bulk_update(rows, ["profile", "is_primary", "updated_at"])
+    moving.note_moves(rows, former, profile, reason=note, by=by, cause=Move.Cause.DECIDED)
+    for row in rows:
+        if row.handle_id in BUILT_IN:
+            carried.contacts_changed += moving.show_contacts(row, former[row.pk], profile, by=by)
+    auditing.write(audited("moved", row, by=by, old=old[row.pk], new=state(row)) for row in rows)
+    carried.identities = rows
+
+
+def _send_records(rows: list[Record], profile: Profile, *, held: Held, note: str, by: By) -> None:
+    former = {row.pk: held.profiles[row.profile_id] if row.profile_id else None for row in rows}
+    of_kind(type(rows[0])).filter(pk__in=former).update(profile=profile, updated_at=timezone.now())
+    moving.note_moves(rows, former, profile, reason=note, by=by, cause=Move.Cause.DECIDED)
+    auditing.write(
+        auditing.entry(
+            "moved",
+            row,
+            by=by,
+            profile=profile,
+            old={"profile_id": row.profile_id},
+            new={"profile_id": profile.pk},
+        )
+        for row in rows
+    )
+    for row in rows:
+        row.profile = profile
