@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,9 @@ from omneo_identity import database
 from profiles.auditing import By
 from profiles.models import Profile
 from tests.cast import everything_of, route
+
+# What a shell starts in the background ignores SIGINT, and so would the commands whose Ctrl-C is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
