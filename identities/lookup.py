@@ -1,7 +1,7 @@
 """The hot path: an identity, or a thousand, to profiles. One SQL statement each.
 
-PostgreSQL builds the JSON and the views send its text as it came: a till waits for the answer, and no serializer is
-as fast. The two objects of the wire format are therefore written here, once for every endpoint (API.md 2 and 3).
+PostgreSQL builds the JSON (`wire`) and the views send its text as it came: a till waits for the answer, and no
+serializer is as fast.
 """
 
 from __future__ import annotations
@@ -13,79 +13,10 @@ from typing import Any
 from django.db import connection
 
 from identities import normalising
-from identities.models import BUILT_IN
-
-TIME = "YYYY-MM-DD HH24:MI:SS"
-
-
-def _time(column: str) -> str:
-    return f"to_char({column} AT TIME ZONE 'UTC', '{TIME}')"
-
-
-HIDDEN = ", ".join(f"'{handle}'" for handle in sorted(BUILT_IN))
+from identities.wire import BALANCES, HIDDEN, IDENTITY, PROFILE, RECORDS
+from identities.wire import profile as profile_with
 
 # ruff: noqa: S608 - the statements below are put together from constants only
-IDENTITY = f"""
-    'id', identity.id,
-    'handle', identity.handle,
-    'identifier', identity.identifier,
-    'is_primary', identity.is_primary,
-    'is_active', identity.is_active,
-    'profile_id', identity.profile_id,
-    'merged_from', identity.merged_from_id,
-    'source', coalesce(identity.source, 'staff'),
-    'created_at', {_time("identity.created_at")},
-    'updated_at', {_time("identity.updated_at")}
-"""
-
-FULL_NAME = "coalesce(nullif(trim(profile.first_name || ' ' || profile.last_name), ''), 'Unknown')"
-
-PROFILE = f"""
-    json_build_object(
-        'id', profile.id,
-        'external_id', (
-            SELECT identity.identifier FROM identities_identity AS identity
-            WHERE identity.profile_id = profile.id AND identity.is_primary
-        ),
-        'title', nullif(profile.title, ''),
-        'first_name', profile.first_name,
-        'last_name', profile.last_name,
-        'full_name', {FULL_NAME},
-        'email', profile.email,
-        'gender', nullif(profile.gender, ''),
-        'currency', nullif(profile.currency, ''),
-        'joined_at', {_time("profile.joined_at")},
-        'mobile_phone', nullif(profile.mobile_phone, ''),
-        'mobile_phone_country', profile.mobile_phone_country,
-        'mobile_phone_national', nullif(profile.mobile_phone_national, ''),
-        'mobile_phone_e164', nullif(profile.mobile_phone, ''),
-        'secondary_phone', nullif(profile.secondary_phone, ''),
-        'birth_year', profile.birth_year,
-        'birth_month', profile.birth_month,
-        'birth_day', profile.birth_day,
-        'birth_date', lpad(profile.birth_year::text, 4, '0') || '-' || lpad(profile.birth_month::text, 2, '0')
-            || '-' || lpad(profile.birth_day::text, 2, '0'),
-        'company', nullif(profile.company, ''),
-        'occupation', nullif(profile.occupation, ''),
-        'avatar_url', nullif(profile.avatar_url, ''),
-        'tags', profile.tags,
-        'identities', (
-            SELECT coalesce(json_agg(json_build_object({IDENTITY}) ORDER BY identity.id), '[]')
-            FROM identities_identity AS identity
-            WHERE identity.profile_id = profile.id AND identity.handle NOT IN ({HIDDEN})
-        ),
-        'attributes', '{{"comms": {{}}, "appearance": {{}}, "dates": []}}'::jsonb || profile.attributes,
-        'custom_attributes', '{{}}'::json,
-        'reward_balance', 0,
-        'point_balance', 0,
-        'point_balance_dollars', 0,
-        'combined_balance_dollars', 0,
-        'profile_type', profile.profile_type,
-        'created_at', {_time("profile.created_at")},
-        'updated_at', {_time("profile.updated_at")}
-    )
-"""
-
 # What was asked, in every normal form that it could be stored under; the handle's own normaliser picks one. A
 # renamed handle is followed, and a handle that nobody knows finds nothing.
 ASKED = """
@@ -110,23 +41,27 @@ FOUND = f"""
 """
 
 
-def search(handle: str, identifier: str) -> str | None:
+# In the functions below, `include` are words of wire.INCLUDES, whose newest ten each profile is to hold besides.
+
+
+def search(handle: str, identifier: str, *, include: Collection[str] = ()) -> str | None:
     """The identity of this pair with its full profile, as JSON text; None when nobody has it."""
     # Inactive pairs and contact points are found too (API.md 2).
-    return _text(f"SELECT json_build_object({IDENTITY}, 'profile', {PROFILE}) {FOUND}", _asked([(handle, identifier)]))
+    document = f"json_build_object({IDENTITY}, 'profile', {profile_with(include)})"
+    return _text(f"SELECT {document} {FOUND}", _asked([(handle, identifier)]))
 
 
-def search_id(handle: str, identifier: str) -> str | None:
+def search_id(handle: str, identifier: str, *, include: Collection[str] = ()) -> str | None:
     """The full profile that this pair names, as JSON text; None when nobody has it.
 
     The handle `profile_id` means the profile's own id, a merged one's its survivor, in any state.
     """
     if handle == "profile_id":
-        return profile(identifier)
-    return _text(f"SELECT {PROFILE} {FOUND}", _asked([(handle, identifier)]))
+        return profile(identifier, include=include)
+    return _text(f"SELECT {profile_with(include)} {FOUND}", _asked([(handle, identifier)]))
 
 
-def profile(pk: uuid.UUID | str) -> str | None:
+def profile(pk: uuid.UUID | str, *, include: Collection[str] = ()) -> str | None:
     """The full profile by its id, in any state, as JSON text; a merged id means its survivor."""
     try:
         pk = pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk)
@@ -139,7 +74,7 @@ def profile(pk: uuid.UUID | str) -> str | None:
             SELECT next.id, next.merged_into_id
             FROM profiles_profile AS next JOIN line ON next.id = line.merged_into_id
         )
-        SELECT {PROFILE} FROM profiles_profile AS profile
+        SELECT {profile_with(include)} FROM profiles_profile AS profile
         JOIN line ON line.id = profile.id AND line.merged_into_id IS NULL
     """
     return _text(sql, [pk])
@@ -172,10 +107,10 @@ def resolve(pairs: Sequence[tuple[str, str]]) -> list[uuid.UUID | None]:
     return [found.get(position) for position in range(1, len(pairs) + 1)]
 
 
-def profiles(pks: Sequence[uuid.UUID]) -> list[str]:
+def profiles(pks: Sequence[uuid.UUID], *, include: Collection[str] = ()) -> list[str]:
     """Full profiles by id, in the order given: one page of a list."""
     sql = f"""
-        SELECT {PROFILE} FROM unnest(%s::uuid[]) WITH ORDINALITY AS page (id, position)
+        SELECT {profile_with(include)} FROM unnest(%s::uuid[]) WITH ORDINALITY AS page (id, position)
         JOIN profiles_profile AS profile ON profile.id = page.id ORDER BY page.position
     """
     return _texts(sql, [list(pks)])
@@ -200,6 +135,21 @@ def identities_of(pk: uuid.UUID) -> list[str]:
         WHERE identity.profile_id = %s AND identity.handle NOT IN ({HIDDEN}) ORDER BY identity.id
     """
     return _texts(sql, [pk])
+
+
+def records(kind: str, pks: Sequence[int]) -> list[str]:
+    """Records of one kind by id, in the order given. In: `transaction`, `interaction`, `point` or `reward`."""
+    table, document, _order = RECORDS[kind]
+    sql = f"""
+        SELECT {document} FROM unnest(%s::bigint[]) WITH ORDINALITY AS page (id, position)
+        JOIN {table} AS record ON record.id = page.id ORDER BY page.position
+    """
+    return _texts(sql, [list(pks)])
+
+
+def balances(pk: uuid.UUID) -> str:
+    """What a profile may spend, as JSON text."""
+    return _texts(BALANCES, [pk])[0]
 
 
 def _asked(pairs: Sequence[tuple[str, str]]) -> list[list[str | None]]:

@@ -11,6 +11,7 @@ import secrets
 import zoneinfo
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,6 +79,12 @@ def region(raw: str) -> str:
     if raw not in phonenumbers.SUPPORTED_REGIONS:
         raise ValueError(raw)
     return raw
+
+
+def amount(raw: str) -> Decimal:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", raw):
+        raise ValueError(raw)
+    return Decimal(raw)
 
 
 def zone(raw: str) -> str:
@@ -198,6 +205,8 @@ if not HTTPS:
 # Identities
 
 HANDLE_POLICY = choice("HANDLE_POLICY", "open", "agreed", default="open")
+# What one point is worth, in the currency of the rewards.
+POINT_VALUE = read("POINT_VALUE", amount, "a number of 0 or more, such as 0.01", Decimal("0.01"))
 PHONE_REGION = read("PHONE_REGION", region, "the two capital letters of a country, such as AU", "AU")
 
 # Serving

@@ -14,6 +14,7 @@ os.environ.update(
     PROXIES="",
     HANDLE_POLICY="open",
     PHONE_REGION="AU",
+    POINT_VALUE="",
     MAX_BODY_BYTES="",
     HOST="",
     PORT="",
