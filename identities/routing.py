@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts, deciding, filling, handles
+from identities import attributing, contacts, deciding, filling, handles
 from identities.attaching import (
     attach,
     audited,
@@ -50,15 +50,17 @@ def route(
     *,
     fields: Mapping[str, Any],
     contact: Mapping[str, str | None],
+    attributes: Sequence[attributing.Named] = (),
     by: By,
     source: Extension | None,
 ) -> Routed[Profile]:
     """Bring a profile that somebody sent to the profile that its pairs name, or make a new one (API.md 3 and 4).
 
-    In: the pairs as sent; `fields`, columns of Profile; `contact`, `email` and/or `mobile_phone` as sent. A known
-    profile has only its empty fields filled; what it did not take is named in `not_taken`. Bad, blocked, reserved
-    and over-limit pairs are set aside in `refused` and spoil nothing. Outcomes: created, matched, attached (unknown
-    pairs joined a known profile), conflict (the pairs name several profiles; priority decides, a person is told).
+    In: the pairs as sent; `fields`, columns of Profile; `contact`, `email` and/or `mobile_phone` as sent; custom
+    attributes. A known profile has only its empty fields filled; what it did not take is named in `not_taken`. Bad,
+    blocked, reserved and over-limit pairs are set aside in `refused` and spoil nothing. Outcomes: created, matched,
+    attached (unknown pairs joined a known profile), conflict (the pairs name several profiles; priority decides, a
+    person is told).
 
     Raises Refused: `identity_taken` when a contact is another profile's, and what is wrong with fields or contacts.
     """
@@ -66,6 +68,7 @@ def route(
         "identities": [{"handle": one.handle, "identifier": one.identifier} for one in sent],
         **fields,
         **contact,
+        **({"custom_attributes": {str(one): one.value for one in attributes}} if attributes else {}),
     }
     write = Write("profile", payload, by, source)
 
@@ -104,6 +107,9 @@ def route(
         if attached and routed.outcome == "matched":
             routed.outcome = "attached"
         routed.identity = decider or next(iter(attached), None)
+        routed.not_taken += attributing.write(
+            attributes, profile, by=by, source=source, brought_by=routed.identity, only_missing=decider is not None
+        )
         refusals = [
             too_many.get(answer.pair, answer) if isinstance(answer, Identity) else answer for answer in answers
         ]
@@ -221,10 +227,11 @@ def update(
     *,
     fields: Mapping[str, Any],
     contact: Mapping[str, str | None],
+    attributes: Sequence[attributing.Named] = (),
     by: By,
     source: Extension | None,
 ) -> Profile:
-    """Change a profile's own fields and which contact points it holds. What is not named stays.
+    """Change a profile's own fields, which contact points it holds, custom attributes. What is not named stays.
 
     A merged profile's id means its survivor. Raises Profile.DoesNotExist, and Refused: `profile_deleted`,
     `identity_taken` when a contact is another profile's (logged), and what is wrong with fields or contacts.
@@ -244,6 +251,7 @@ def update(
         for handle, identity in wanted.items():
             set_contact(profile, handle, identity, held=held, by=by, source=source)
         filling.save_changes(profile, old, by=by)
+        attributing.write(attributes, profile, by=by, source=source, addressed=profile_id)
         return profile
 
     return settle(attempt)

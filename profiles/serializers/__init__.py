@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from profiles.serializers.attribute import CustomAttributeChangeSerializer, CustomAttributeSerializer
 from profiles.serializers.audit import AuditSerializer
 from profiles.serializers.profile import (
     CONTACTS,
@@ -8,6 +9,8 @@ from profiles.serializers.profile import (
     AvailabilityAnswerSerializer,
     AvailabilitySerializer,
     AvailableSerializer,
+    BalancesSerializer,
+    CustomAttributesField,
     IdentityWithProfileSerializer,
     ListedIdentitySerializer,
     NewProfileSerializer,
@@ -20,8 +23,14 @@ from profiles.serializers.profile import (
     RoutingSerializer,
     SearchIdSerializer,
 )
+from profiles.serializers.why import WhySerializer
 
 __all__ = [
+    "BalancesSerializer",
+    "CustomAttributeChangeSerializer",
+    "CustomAttributeSerializer",
+    "CustomAttributesField",
+    "WhySerializer",
     "AttributesField",
     "AuditSerializer",
     "AvailabilityAnswerSerializer",

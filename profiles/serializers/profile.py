@@ -8,16 +8,19 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from identities import attributing
 from identities.serializers import ADA, IDENTITY, IdentitySerializer, NewIdentitySerializer
 from omneo_identity.api.fields import IdentifierField, InstantField, StrictText
 from omneo_identity.api.schema import example
 from profiles.models import Profile
 
 MOST_IDENTITIES = 1_000
+MOST_CUSTOM_ATTRIBUTES = 1_000
 MOST_ATTRIBUTE_BYTES = 65_536
 DEEPEST_ATTRIBUTE = 16
 
 CONTACTS = ("email", "mobile_phone")
+NOT_COLUMNS = (*CONTACTS, "identities", "custom_attributes")
 
 # A profile cannot come into being deleted.
 NEW_PROFILE_TYPES = [choice for choice in Profile.Type.choices if choice[0] != Profile.Type.DELETED]
@@ -55,6 +58,29 @@ class AttributesField(serializers.DictField):
         return known
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "object"}})
+class CustomAttributesField(serializers.Field[Any, Any, Any, Any]):
+    """`{"namespace": {"handle": value}}`, as the profile shows it. Each value keeps the type that it has on file, if
+    it can; null deletes it."""
+
+    default_error_messages = {
+        "shape": _("This must be an object of objects: namespace, handle, value."),
+        "many": _("These are more than %(most)d attributes."),
+    }
+
+    def to_internal_value(self, data: Any) -> list[attributing.Named]:
+        if not isinstance(data, dict) or not all(isinstance(handles, dict) for handles in data.values()):
+            self.fail("shape")
+        named = [
+            attributing.Named(namespace, handle, value)
+            for namespace, handles in data.items()
+            for handle, value in handles.items()
+        ]
+        if len(named) > MOST_CUSTOM_ATTRIBUTES:
+            raise serializers.ValidationError(self.error_messages["many"] % {"most": MOST_CUSTOM_ATTRIBUTES})
+        return named
+
+
 PROFILE = {
     "id": ADA,
     "external_id": None,
@@ -81,11 +107,11 @@ PROFILE = {
     "tags": ["vip"],
     "identities": [IDENTITY],
     "attributes": {"comms": {"email_promo": True}, "appearance": {}, "dates": []},
-    "custom_attributes": {},
-    "reward_balance": 0,
-    "point_balance": 0,
-    "point_balance_dollars": 0,
-    "combined_balance_dollars": 0,
+    "custom_attributes": {"loyalty": {"tier": "gold"}},
+    "reward_balance": 15,
+    "point_balance": 250,
+    "point_balance_dollars": 2.5,
+    "combined_balance_dollars": 17.5,
     "profile_type": "active",
     "created_at": "2018-04-24 06:31:51",
     "updated_at": "2018-04-24 06:31:51",
@@ -179,6 +205,11 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
     avatar_url = text(max_length=2048)
     tags = serializers.ListField(child=StrictText(), required=False, allow_null=True, max_length=1_000)
     attributes = AttributesField(required=False, allow_null=True)
+    custom_attributes = CustomAttributesField(required=False, allow_null=True)
+
+    def custom(self) -> list[attributing.Named]:
+        """The custom attributes among what was sent."""
+        return self.validated_data.get("custom_attributes") or []
 
     def contact(self) -> dict[str, str | None]:
         """The contact points among what was sent, as sent."""
@@ -190,7 +221,7 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
         A client that sends back a whole object with only one of `birth_date` and its parts changed means the one
         that it changed, so a `birth_date` that the profile has already says nothing.
         """
-        fields = {name: value for name, value in self.validated_data.items() if name not in (*CONTACTS, "identities")}
+        fields = {name: value for name, value in self.validated_data.items() if name not in NOT_COLUMNS}
         if fields.get("attributes") == {}:
             del fields["attributes"]  # names nothing; null empties them
         birth_date: datetime.date | None = fields.pop("birth_date", None)
@@ -302,3 +333,22 @@ class AvailableSerializer(serializers.Serializer[Any]):
 class AvailabilityAnswerSerializer(serializers.Serializer[Any]):
     email = AvailableSerializer(required=False)
     mobile_phone = AvailableSerializer(required=False)
+
+
+@example(
+    {
+        "reward_balance": 15,
+        "point_balance": 250,
+        "point_balance_dollars": 2.5,
+        "benefit_balance": 0,
+        "combined_balance_dollars": 17.5,
+    }
+)
+class BalancesSerializer(serializers.Serializer[Any]):
+    """What remains and has not expired, as `lookup` writes it; here for the OpenAPI document only."""
+
+    reward_balance = serializers.FloatField()
+    point_balance = serializers.FloatField()
+    point_balance_dollars = serializers.FloatField(help_text="The points times POINT_VALUE.")
+    benefit_balance = serializers.FloatField()
+    combined_balance_dollars = serializers.FloatField()

@@ -3,25 +3,28 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import orjson
 from django.http import Http404
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import PermissionDenied
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from identities import lookup, matching, releasing, routing
+from identities import explaining, lookup, matching, releasing, routing
 from identities.serializers import ContactChangedSerializer
-from identities.views import fragments, profile_key
+from identities.views import INCLUDE, PROFILE_INCLUDES, OfProfileViewSet, fragments, profile_key
 from omneo_identity.api.auth import by, source, token_of
 from omneo_identity.api.schema import data_of
-from omneo_identity.api.views import ApiViewSet, one
+from omneo_identity.api.views import one
 from profiles.filters import ProfileFilterSet
-from profiles.models import Profile
+from profiles.models import RECORDS, Profile
+from profiles.models.record import of_kind
 from profiles.serializers import (
     CONTACTS,
     AvailabilityAnswerSerializer,
     AvailabilitySerializer,
+    BalancesSerializer,
     NewProfileSerializer,
     NotReturnedSerializer,
     ProfileChangeSerializer,
@@ -29,13 +32,14 @@ from profiles.serializers import (
     ProfileTypeSerializer,
     RoutingSerializer,
     SearchIdSerializer,
+    WhySerializer,
 )
 
 READ = "read-profiles"
 DELETE = "delete-profiles"
 
 
-class ProfileViewSet(ApiViewSet):
+class ProfileViewSet(OfProfileViewSet):
     """Profiles, and the look-up by any of their ids."""
 
     queryset = Profile.objects.all()
@@ -43,7 +47,7 @@ class ProfileViewSet(ApiViewSet):
     serializer_class = ProfileSerializer
     sort_fields = {"created_at": "created_at", "updated_at": "updated_at"}
     default_sort = ""
-    includes = ("identities",)
+    includes = PROFILE_INCLUDES
     scopes = {
         "list": READ,
         "create": "create-profiles",
@@ -53,13 +57,15 @@ class ProfileViewSet(ApiViewSet):
         "update_type": "update-profiles",
         "search_id": (READ, "read-identities"),
         "availability": READ,
+        "balances": READ,
+        "why": READ,
     }
     conflicts = frozenset({"update", "destroy", "update_type"})
 
     @extend_schema(responses=ProfileSerializer(many=True), summary="List profiles")
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()).values_list("pk", flat=True))
-        return self.get_paginated_response(fragments(lookup.profiles(page or [])))
+        return self.get_paginated_response(fragments(lookup.profiles(page or [], include=self.included())))
 
     @extend_schema(
         request=NewProfileSerializer,
@@ -76,6 +82,7 @@ class ProfileViewSet(ApiViewSet):
             body.validated_data.get("identities") or [],
             fields=body.fields_of(),
             contact=body.contact(),
+            attributes=body.custom(),
             by=by(request),
             source=source(request),
         )
@@ -89,7 +96,7 @@ class ProfileViewSet(ApiViewSet):
         }
         return one(lookup.profile(routed.profile.pk), 201 if routed.outcome == "created" else 200, routing=told)
 
-    @extend_schema(responses=data_of(ProfileSerializer), summary="Read a profile")
+    @extend_schema(parameters=[INCLUDE], responses=data_of(ProfileSerializer), summary="Read a profile")
     def retrieve(self, request: Request, profile_id: str) -> Response:
         return self.shown(profile_key(profile_id))
 
@@ -100,9 +107,18 @@ class ProfileViewSet(ApiViewSet):
         pk = profile_key(profile_id)
         body = ProfileChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        fields = body.fields_of(Profile.objects.surviving(pk))
-        changed = routing.update(pk, fields=fields, contact=body.contact(), by=by(request), source=source(request))
-        return self.shown(changed.pk)
+        named = Profile.objects.get(pk=pk)
+        fields, contact = body.fields_of(named), body.contact()
+        if named.merged_into_id is not None:
+            # A client that sends back an old copy must not overwrite the survivor.
+            fields, contact = (
+                {name: value for name, value in sent.items() if (value or "") != (getattr(named, name) or "")}
+                for sent in (fields, contact)
+            )
+        routing.update(
+            pk, fields=fields, contact=contact, attributes=body.custom(), by=by(request), source=source(request)
+        )
+        return self.shown(pk)
 
     @extend_schema(responses={204: None}, summary="Delete a profile softly")
     def destroy(self, request: Request, profile_id: str) -> Response:
@@ -133,12 +149,15 @@ class ProfileViewSet(ApiViewSet):
         return one(lookup.profile(pk), not_returned=gone, contacts_changed=changed)
 
     @extend_schema(
-        request=SearchIdSerializer, responses=data_of(ProfileSerializer), summary="Find a profile by one of its ids"
+        request=SearchIdSerializer,
+        parameters=[INCLUDE],
+        responses=data_of(ProfileSerializer),
+        summary="Find a profile by one of its ids",
     )
     def search_id(self, request: Request) -> Response:
         body = SearchIdSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        text = lookup.search_id(body.validated_data["type"], body.validated_data["id"])
+        text = lookup.search_id(body.validated_data["type"], body.validated_data["id"], include=self.included())
         if text is None:
             raise Http404
         return one(text)
@@ -161,7 +180,32 @@ class ProfileViewSet(ApiViewSet):
         return {"available": False, "profile": {"id": holder.profile_id, "full_name": holder.profile.full_name}}
 
     def shown(self, pk: uuid.UUID) -> Response:
-        text = lookup.profile(pk)
+        """The profile that this id means, with `merged_from` when it is another's by now."""
+        text = lookup.profile(pk, include=self.included())
         if text is None:
             raise Http404
-        return one(text)
+        if str(pk) in text[:64]:  # its first key is the id
+            return one(text)
+        survivor = orjson.loads(text)
+        self.stands_for(uuid.UUID(survivor["id"]))
+        return one({**survivor, "merged_from": str(pk)})
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("record", required=True, description="A kind and an id, such as `transaction:43`."),
+        ],
+        responses=data_of(WhySerializer),
+        summary="Why a record is on this profile",
+    )
+    def why(self, request: Request, profile_id: str) -> Response:
+        kind, _colon, key = self.request.query_params.get("record", "").partition(":")
+        if kind not in RECORDS or not (key.isascii() and key.isdecimal() and len(key) < 19):
+            known = ", ".join(RECORDS)
+            raise ValidationError({"record": [_("This must be one of %(kinds)s, and an id.") % {"kinds": known}]})
+        profile = self.profile(profile_id)
+        record = of_kind(RECORDS[kind]).select_related("log_entry").get(pk=int(key), profile=profile)
+        return one(WhySerializer(explaining.why(record)).data)
+
+    @extend_schema(responses=data_of(BalancesSerializer), summary="What a profile may spend")
+    def balances(self, request: Request, profile_id: str) -> Response:
+        return one(lookup.balances(self.profile(profile_id).pk))

@@ -151,6 +151,7 @@ def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
         method, path = name.split(" ")
         path = path.replace("{profile_id}", ada["id"]).replace("{identity_id}", str(card))
         path = path.replace("{handle}", "loyalty-card").replace("{name}", "loyalty-card").removeprefix("/api/v3")
+        path = path.replace("{attribute}", "loyalty:tier")
         (shown,) = operation["requestBody"]["content"]["application/json"]["examples"].values()
         body = {
             field: value.replace(example[1], example[0]) if isinstance(value, str) else value

@@ -1,0 +1,284 @@
+"""Custom attributes: typed values that a retailer keeps of a profile under names of its own (API.md 3)."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from identities.holding import Held, hold, settle
+from identities.models import Extension, Identity
+from profiles import auditing
+from profiles.auditing import By
+from profiles.models import CustomAttribute, Profile, ProfileQuerySet
+from profiles.models.attribute import LONGEST_FOUND
+from profiles.refusing import Refused
+
+Type = CustomAttribute.Type
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+# What clients call the types besides.
+OTHER_WORDS = {
+    "text": Type.STRING,
+    "int": Type.INTEGER,
+    "number": Type.DECIMAL,
+    "float": Type.DECIMAL,
+    "double": Type.DECIMAL,
+    "bool": Type.BOOLEAN,
+    "timestamp": Type.DATETIME,
+    "object": Type.JSON,
+    "array": Type.JSON,
+}
+TYPES = {**{one.value: one for one in Type}, **OTHER_WORDS}
+
+MOST_CHARACTERS = 10_000
+MOST_BYTES = 65_536
+LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A custom attribute as somebody sent it: `namespace:handle`, and a value of some type, None for any that fits."""
+
+    namespace: str
+    handle: str
+    value: Any
+    type: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.namespace}:{self.handle}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.namespace, self.handle)
+
+
+def put(profile_id: uuid.UUID, named: Named, *, by: By, source: Extension | None) -> CustomAttribute:
+    """Make or change one attribute of a profile; a merged profile's id means its survivor.
+
+    Raises Profile.DoesNotExist, and Refused `profile_deleted` or `invalid`.
+    """
+
+    def attempt() -> CustomAttribute:
+        profile = _held(profile_id)
+        write([named], profile, by=by, source=source, addressed=profile_id)
+        return profile.custom_attributes.get(namespace=named.namespace, handle=named.handle)
+
+    return settle(attempt)
+
+
+def remove(profile_id: uuid.UUID, namespace: str, handle: str, *, by: By) -> None:
+    """Delete one attribute. Raises CustomAttribute.DoesNotExist, Profile.DoesNotExist, Refused `profile_deleted`."""
+
+    def attempt() -> None:
+        profile = _held(profile_id)
+        row = profile.custom_attributes.get(namespace=namespace, handle=handle)
+        auditing.write([auditing.entry("deleted", row, by=by, profile=profile, old=_state(row))])
+        row.delete()
+
+    settle(attempt)
+
+
+def write(
+    attributes: Sequence[Named],
+    profile: Profile,
+    *,
+    by: By,
+    source: Extension | None,
+    addressed: uuid.UUID | None = None,
+    brought_by: Identity | None = None,
+    only_missing: bool = False,
+) -> list[str]:
+    """Write attributes of a profile that is held; a value of None deletes one.
+
+    With `only_missing`, what the profile has stays, and its name is returned where another value was sent for it.
+    Raises Refused `invalid`.
+    """
+    if not attributes:
+        return []
+    held = {(row.namespace, row.handle): row for row in profile.custom_attributes.select_for_update(of=("self",))}
+    not_taken, audits = [], []
+    # In the order of their names, so that the unique constraint is met in one order by every writer.
+    for named in sorted({one.key: one for one in attributes}.values(), key=lambda one: one.key):
+        row = held.get(named.key)
+        if named.value is None:
+            if row is not None and not only_missing:
+                audits.append(auditing.entry("deleted", row, by=by, profile=profile, old=_state(row)))
+                row.delete()
+            continue
+        kind, value, text = _typed(named, row)
+        if row is not None and (row.type, row.value) == (kind, value):
+            continue
+        if row is not None and only_missing:
+            not_taken.append(f"custom_attributes.{row}")
+            continue
+        old = _state(row) if row is not None else {}
+        if row is None:
+            row = CustomAttribute(
+                profile=profile,
+                namespace=named.namespace,
+                handle=named.handle,
+                addressed=addressed,
+                brought_by=brought_by,
+                brought_by_handle=brought_by.handle_id if brought_by else "",
+                brought_by_identifier=brought_by.identifier if brought_by else "",
+            )
+        row.type, row.value, row.text, row.source, row.updated_at = kind, value, text, source, timezone.now()
+        row.save()
+        event = "updated" if old else "created"
+        audits.append(auditing.entry(event, row, by=by, profile=profile, old=old, new=_state(row)))
+    auditing.write(audits)
+    return not_taken
+
+
+def find(asked: Sequence[tuple[str, str, Sequence[str]]]) -> ProfileQuerySet:
+    """Live profiles that have every one of these attributes with one of its values.
+
+    In: namespace, handle, and values as a query writes them. One probe of an index for each value.
+    """
+    profiles = Profile.objects.live()
+    for namespace, handle, values in asked:
+        texts = [value[:LONGEST_FOUND] for value in values]
+        numbers = [_number_text(value) for value in values if _is_number(value)]
+        same = Q(text__in=texts) | Q(text__in=numbers, type=Type.DECIMAL)
+        having = CustomAttribute.objects.filter(same, namespace=namespace, handle=handle)
+        profiles = profiles.filter(pk__in=having.values("profile"))
+    return profiles
+
+
+def refuse_name(namespace: str, handle: str) -> None:
+    """Refuse what cannot name an attribute. Raises Refused `invalid`."""
+    for field, name in (("namespace", namespace), ("handle", handle)):
+        if not NAME.fullmatch(name):
+            message = _("A name of an attribute has 1 to 128 letters, digits, '.', '-' and '_'.")
+            raise Refused("invalid", message, field=field)
+
+
+def _held(profile_id: uuid.UUID) -> Profile:
+    survivor = Profile.objects.surviving(profile_id)
+    held: Held = hold([], profile_ids=[survivor.pk])
+    return held.live(survivor.pk)
+
+
+def _typed(named: Named, row: CustomAttribute | None) -> tuple[str, Any, str]:
+    """The type, the value as it is kept, and its text. A client that names no type keeps the one on file if it can."""
+    refuse_name(named.namespace, named.handle)
+    if named.type is not None:
+        if named.type not in TYPES:
+            words = ", ".join(one.value for one in Type)
+            message = _("%(type)s is no type of an attribute; there are %(known)s.")
+            raise Refused("invalid", message % {"type": named.type, "known": words}, field="type")
+        kind = TYPES[named.type]
+    elif row is not None and (kept := _kept(Type(row.type), named.value)):
+        return kept
+    else:
+        kind = _inferred(named.value)
+    try:
+        return (kind.value, *PARSERS[kind](named.value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        message = _("The value of %(name)s is not of the type %(type)s, or too large.")
+        told = {"name": str(named), "type": kind.value}
+        raise Refused("invalid", message % told, field="value") from error
+
+
+def _kept(kind: Type, value: Any) -> tuple[str, Any, str] | None:
+    try:
+        return (kind.value, *PARSERS[kind](value))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
+def _inferred(value: Any) -> Type:
+    by_class: Mapping[type, Type] = {
+        bool: Type.BOOLEAN,
+        int: Type.INTEGER,
+        float: Type.DECIMAL,
+        str: Type.STRING,
+    }
+    return by_class.get(type(value), Type.JSON)
+
+
+def _string(value: Any) -> tuple[Any, str]:
+    if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
+        raise ValueError(value)
+    return value, value[:LONGEST_FOUND]
+
+
+def _integer(value: Any) -> tuple[Any, str]:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST:
+        raise ValueError(value)
+    return value, str(value)
+
+
+def _decimal(value: Any) -> tuple[Any, str]:
+    if isinstance(value, str) and _is_number(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST or math.isnan(value):
+        raise ValueError(value)
+    return value, _number_text(repr(value))
+
+
+def _boolean(value: Any) -> tuple[Any, str]:
+    words = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+    if not isinstance(value, bool | str | int) or value not in words:
+        raise ValueError(value)
+    known = words[value]
+    return known, "true" if known else "false"
+
+
+def _date(value: Any) -> tuple[Any, str]:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError(value)
+    text = datetime.date.fromisoformat(value).isoformat()
+    return text, text
+
+
+def _datetime(value: Any) -> tuple[Any, str]:
+    instant = datetime.datetime.fromisoformat(value)
+    if instant.tzinfo is not None:
+        instant = instant.astimezone(datetime.UTC).replace(tzinfo=None)
+    text = instant.isoformat(" ", "seconds")
+    return text, text
+
+
+def _json(value: Any) -> tuple[Any, str]:
+    if len(json.dumps(value)) > MOST_BYTES:
+        raise ValueError
+    return value, ""
+
+
+PARSERS: dict[Type, Callable[[Any], tuple[Any, str]]] = {
+    Type.STRING: _string,
+    Type.INTEGER: _integer,
+    Type.DECIMAL: _decimal,
+    Type.BOOLEAN: _boolean,
+    Type.DATE: _date,
+    Type.DATETIME: _datetime,
+    Type.JSON: _json,
+}
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,19}(\.[0-9]{1,19})?", text) is not None
+
+
+def _number_text(text: str) -> str:
+    """One way to write a number: 12.50 and 12.5 are the same."""
+    return format(Decimal(text).normalize(), "f")
+
+
+def _state(row: CustomAttribute) -> dict[str, Any]:
+    return {"name": str(row), "type": row.type, "value": row.value}
