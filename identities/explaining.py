@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext as _
 
 from identities import handles
-from identities.models import Handle, Identity, RoutingLogEntry
+from identities.models import Handle, Identity, Pair, RoutingLogEntry
 from identities.moving import subject_type_of
 from profiles.models import Move, Record
 
@@ -24,7 +24,7 @@ class Why:
 
     record: Record
     identity: Identity | None = None
-    pair: tuple[str, str] | None = None
+    pair: Pair | None = None
     log_entry: RoutingLogEntry | None = None
     moves: list[Move] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
@@ -36,7 +36,7 @@ def why(record: Record) -> Why:
     if record.brought_by_id is not None:
         told.identity = Identity.objects.select_related("handle").get(pk=record.brought_by_id)
     if record.brought_by_handle:
-        told.pair = (record.brought_by_handle, record.brought_by_identifier)
+        told.pair = Pair(record.brought_by_handle, record.brought_by_identifier)
     subject = Move.objects.filter(subject_type=subject_type_of(record), subject_key=str(record.pk))
     told.moves = list(subject.select_related("by").order_by("pk"))
     told.sentences = [_decision(told), *_doubts(told), *(_moved(move) for move in told.moves)]

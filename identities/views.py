@@ -34,6 +34,7 @@ from identities.serializers import (
     RoutingLogSerializer,
     TokenSerializer,
 )
+from identities.wire import INCLUDES, NEWEST
 from omneo_identity.api.auth import SCOPES, by, source, token_of
 from omneo_identity.api.schema import data_of
 from omneo_identity.api.views import ApiViewSet, one
@@ -48,6 +49,15 @@ REMOVE = ("delete-identities", "update-profiles")
 
 HANDLE = OpenApiParameter("handle", required=True, description="The handle, such as `shopify`.")
 IDENTIFIER = OpenApiParameter("identifier", required=True, description="In any spelling that the handle folds.")
+
+# What a profile may be asked to bring along. Its identities come anyway.
+PROFILE_INCLUDES = ("identities", *INCLUDES)
+INCLUDE = OpenApiParameter(
+    "include",
+    {"type": "array", "items": {"type": "string", "enum": list(PROFILE_INCLUDES)}, "minItems": 1},
+    explode=False,
+    description=f"The newest {NEWEST} of each kind of record.",
+)
 
 
 def fragments(texts: list[str]) -> list[orjson.Fragment]:
@@ -70,6 +80,25 @@ def profile_key(text: str) -> uuid.UUID:
         raise Http404 from None
 
 
+class OfProfileViewSet(ApiViewSet):
+    """What stands under `/profiles/{id}`. A merged profile's id means its survivor, whose URL the answer then names
+    in `Content-Location` (API.md 3)."""
+
+    def profile(self, profile_id: str) -> Profile:
+        profile = Profile.objects.surviving(profile_key(profile_id))
+        self.stands_for(profile.pk)
+        return profile
+
+    def stands_for(self, survivor_id: uuid.UUID) -> bool:
+        """Note whose the answer is. Returns whether the id in the path is another's, merged into that profile."""
+        asked = self.kwargs["profile_id"]
+        if profile_key(asked) == survivor_id:
+            return False
+        path = self.request.path.replace(asked, str(survivor_id), 1)
+        self.headers["Content-Location"] = self.request.build_absolute_uri(path)
+        return True
+
+
 class IdentityViewSet(ApiViewSet):
     """Identities of all profiles: look-ups, lists and writes of many."""
 
@@ -78,7 +107,6 @@ class IdentityViewSet(ApiViewSet):
     serializer_class = IdentitySerializer
     sort_fields = {"created_at": "created_at", "updated_at": "updated_at", "id": "id"}
     default_sort = "id"
-    includes = ("profile",)
     scopes = {
         "list": READ,
         "search": READ,
@@ -90,6 +118,10 @@ class IdentityViewSet(ApiViewSet):
     }
     conflicts = frozenset({"move"})
 
+    @property
+    def includes(self) -> tuple[str, ...]:  # type: ignore[override]  # each look-up has its own
+        return PROFILE_INCLUDES if self.action == "search" else ("profile",)
+
     @extend_schema(responses=ListedIdentitySerializer(many=True), summary="List identities")
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()).values_list("pk", flat=True))
@@ -97,13 +129,13 @@ class IdentityViewSet(ApiViewSet):
         return self.get_paginated_response(fragments(texts))
 
     @extend_schema(
-        parameters=[HANDLE, IDENTIFIER],
+        parameters=[HANDLE, IDENTIFIER, INCLUDE],
         responses=data_of(IdentityWithProfileSerializer),
         summary="Look up one identity with its profile",
     )
     def search(self, request: Request) -> Response:
         handle, identifier = (self.required(name) for name in ("handle", "identifier"))
-        text = lookup.search(handle, identifier)
+        text = lookup.search(handle, identifier, include=self.included())
         if text is None:
             raise Http404
         return one(text)
@@ -198,7 +230,7 @@ def _sentences(errors: Any) -> list[str]:
     return [str(sentence) for sentence in errors]
 
 
-class ProfileIdentityViewSet(ApiViewSet):
+class ProfileIdentityViewSet(OfProfileViewSet):
     """The identities of one profile. By handle, the newest active one is meant, else the newest."""
 
     queryset = Identity.objects.all()
@@ -230,6 +262,7 @@ class ProfileIdentityViewSet(ApiViewSet):
         body = NewIdentitySerializer(data=request.data)
         body.is_valid(raise_exception=True)
         added = routing.add(profile_key(profile_id), body.validated_data, by=by(request), source=source(request))
+        self.stands_for(added.identity.profile_id)
         return one(document(added.identity.pk), 201 if added.created else 200)
 
     @extend_schema(responses=data_of(IdentitySerializer), summary="Read a profile's identity by handle")
@@ -264,9 +297,6 @@ class ProfileIdentityViewSet(ApiViewSet):
     @extend_schema(responses={204: None}, summary="Delete a profile's identity by id")
     def destroy_by_id(self, request: Request, profile_id: str, identity_id: int) -> Response:
         return self.remove(profile_id, self.by_id(profile_id, identity_id))
-
-    def profile(self, profile_id: str) -> Profile:
-        return Profile.objects.surviving(profile_key(profile_id))
 
     def by_handle(self, profile_id: str, handle: str) -> int:
         held = self.profile(profile_id).identities.visible().filter(handle=matching.current_name(handle))

@@ -155,10 +155,13 @@ def _newest(word: str) -> str:
 
 
 def profile(include: Collection[str] = ()) -> str:
-    """The full profile, over the alias `profile`. In: words of INCLUDES, whose newest ten it is to hold besides."""
+    """The full profile, over the alias `profile`.
+
+    In: words of INCLUDES, whose newest ten it is to hold besides; others ask for what it holds anyway.
+    """
     return f"""
         (
-            SELECT {_PROFILE} {"".join(map(_newest, sorted(include)))})
+            SELECT {_PROFILE} {"".join(map(_newest, sorted(INCLUDES.keys() & include)))})
             FROM ({_balance("profiles_point")}) AS points, ({_balance("profiles_reward")}) AS rewards
         )
     """

@@ -142,6 +142,7 @@ def calls(ada: Any, card: int) -> list[tuple[str, Callable[[], Any]]]:
     pk = uuid.UUID(ada["id"])
     return [
         ("search", lambda: lookup.search(CARD, "1804974")),
+        ("search", lambda: lookup.search(CARD, "1804974", include=["transactions", "rewards"])),
         ("search_id", lambda: lookup.search_id(CARD, "1804974")),
         ("search_id", lambda: lookup.search_id("email", "Ada@example.com")),
         ("search_id", lambda: lookup.search_id("profile_id", ada["id"])),
@@ -153,6 +154,8 @@ def calls(ada: Any, card: int) -> list[tuple[str, Callable[[], Any]]]:
         ("profiles", lambda: lookup.profiles([pk])),
         ("identities", lambda: lookup.identities([card])),
         ("identities", lambda: lookup.identities([card], with_profile=True)),
+        ("records", lambda: lookup.records("transaction", [1])),
+        ("balances", lambda: lookup.balances(pk)),
         ("identities_of", lambda: lookup.identities_of(pk)),
     ]
 

@@ -1,0 +1,192 @@
+"""One look-up returns the whole of a profile: balances, records, why they are there; also by a merged one's id."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from identities import recording
+from identities.models import Identity
+from identities.recording import Incoming
+from profiles.models import Point, Profile, Record, Reward, Transaction
+from tests.api.conftest import conflict, not_found, refused
+from tests.cast import sent
+
+NOON = datetime.datetime(2026, 11, 25, 12, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def keep(by):
+    """Keep a record that names the profile with loyalty card 1804974."""
+
+    def keep(kind: type[Record], *pairs: str, named: uuid.UUID | None = None, **fields: Any) -> Any:
+        known: dict[type[Record], dict[str, Any]] = {
+            Transaction: {"total": Decimal("19.99"), "transacted_at": NOON, "timezone": "UTC"},
+            Point: {"value_initial": Decimal(100), "value_remaining": Decimal(100), "issued_at": NOON},
+            Reward: {
+                "value_initial": Decimal(5),
+                "value_remaining": Decimal(5),
+                "issued_at": NOON,
+                "timezone": "UTC",
+            },
+        }
+        pairs = pairs or ("loyalty-card:1804974",)
+        incoming = Incoming({**known[kind], **fields}, sent=[sent(pair) for pair in pairs], named=named)
+        return recording.record(kind, incoming, by=by, source=None).record
+
+    return keep
+
+
+def test_balances_are_the_sums_of_what_remains_and_has_not_expired(api, ada, keep) -> None:
+    now = timezone.now()
+    keep(Point, value_remaining=Decimal("40.5"))
+    keep(Point, value_remaining=Decimal(2), expires_at=now + datetime.timedelta(days=1))
+    keep(Point, value_remaining=Decimal(1000), expires_at=now - datetime.timedelta(days=1))
+    keep(Reward, value_remaining=Decimal("3.10"))
+    keep(Reward, value_remaining=Decimal(50), expires_at=now - datetime.timedelta(seconds=1))
+
+    assert api.data(f"/profiles/{ada['id']}/balances") == {
+        "reward_balance": 3.1,
+        "point_balance": 42.5,
+        "point_balance_dollars": 0.425,
+        "benefit_balance": 0,
+        "combined_balance_dollars": 3.525,
+    }
+    whole = api.data("/identities/search", {"handle": "loyalty-card", "identifier": "1804974"})["profile"]
+    assert (whole["reward_balance"], whole["point_balance"]) == (3.1, 42.5)
+    assert (whole["point_balance_dollars"], whole["combined_balance_dollars"]) == (0.425, 3.525)
+
+
+def test_without_points_and_rewards_the_balances_are_zero(api, ada) -> None:
+    assert set(api.data(f"/profiles/{ada['id']}/balances").values()) == {0}
+
+
+def test_included_transactions_are_the_newest_ten(api, ada, bo, keep) -> None:
+    for day in range(12):
+        keep(Transaction, transacted_at=NOON - datetime.timedelta(days=day), external_id=f"day-{day}")
+
+    for path, query in (
+        (f"/profiles/{ada['id']}", {}),
+        ("/identities/search", {"handle": "loyalty-card", "identifier": "1804974"}),
+    ):
+        data = api.data(path, {**query, "include": "transactions"})
+        profile = data.get("profile", data)
+        assert [one["external_id"] for one in profile["transactions"]] == [f"day-{day}" for day in range(10)]
+        assert "rewards" not in profile
+    (listed,) = api.data("/profiles", {"filter[identity]": "loyalty-card:77", "include": "transactions"})
+    assert listed["transactions"] == []
+    found = api.post("/profiles/search-id?include=transactions", {"type": "loyalty-card", "id": "1804974"})
+    assert len(found.json()["data"]["transactions"]) == 10
+
+
+def test_one_look_up_brings_every_kind_of_record(api, ada, keep) -> None:
+    keep(Transaction)
+    keep(Point)
+    keep(Reward)
+
+    query = {"handle": "loyalty-card", "identifier": "1804974"}
+    words = "identities,transactions,interactions,points,rewards"
+    profile = api.data("/identities/search", {**query, "include": words})["profile"]
+
+    assert [len(profile[word]) for word in words.split(",")] == [1, 1, 0, 1, 1]
+
+
+def test_an_unknown_include_lists_the_known_ones(api, ada) -> None:
+    response = api.get(f"/profiles/{ada['id']}", {"include": "orders"})
+
+    assert "transactions" in refused(response, "invalid", "include")["errors"]["include"][0]
+
+
+def test_why_tells_the_identity_that_decided(api, ada, keep) -> None:
+    record = keep(Transaction)
+
+    why = api.data(f"/profiles/{ada['id']}/why", {"record": f"transaction:{record.pk}"})
+
+    assert why["record"] == {"kind": "transaction", "id": record.pk}
+    assert (why["decided_by"], why["pair"]) == (
+        "identity",
+        {"handle": "loyalty-card", "identifier": "1804974"},
+    )
+    assert why["identity_id"] == Identity.objects.get(handle="loyalty-card").pk
+    assert why["sentences"] == ["It named loyalty-card: 1804974, which this profile was known by."]
+
+
+def test_why_tells_of_a_conflict_and_of_moves(api, ada, bo, keep, by) -> None:
+    from identities import moving_records
+
+    record = keep(Transaction, "loyalty-card:1804974", "loyalty-card:77")
+    moving_records.move_record(Transaction, record.pk, to=uuid.UUID(bo["id"]), reason="Bo paid.", by=by)
+
+    why = api.data(f"/profiles/{bo['id']}/why", {"record": f"transaction:{record.pk}"})
+
+    assert (why["outcome"], why["log_entry_id"]) == ("conflict", record.log_entry_id)
+    assert [(move["from_profile_id"], move["to_profile_id"], move["reason"]) for move in why["moves"]] == [
+        (ada["id"], bo["id"], "Bo paid.")
+    ]
+    assert len(why["sentences"]) == 3
+    not_found(api.get(f"/profiles/{ada['id']}/why", {"record": f"transaction:{record.pk}"}))
+
+
+@pytest.mark.parametrize(
+    "record", ["", "transaction", "order:1", "transaction:x", "transaction:-1", "transaction:" + "9" * 30]
+)
+def test_why_asks_for_a_record_by_kind_and_id(api, ada, record) -> None:
+    refused(api.get(f"/profiles/{ada['id']}/why", {"record": record}), "invalid", "record")
+
+
+@pytest.fixture
+def merged(ada: dict[str, Any], bo: dict[str, Any]) -> dict[str, Any]:
+    """Ada's profile, whose columns stand still since it was merged into Bo's."""
+    Identity.objects.filter(profile=ada["id"]).update(profile=bo["id"])
+    Profile.objects.filter(pk=ada["id"]).update(merged_into=bo["id"])
+    return ada
+
+
+@pytest.mark.parametrize("path", ["", "/identities", "/balances", "/attributes/custom", "/identities/loyalty-card"])
+def test_a_merged_id_reads_its_survivor_and_says_so(api, merged, bo, path) -> None:
+    response = api.get(f"/profiles/{merged['id']}{path}")
+
+    assert response.status_code == 200
+    assert response["Content-Location"] == f"http://testserver/api/v3/profiles/{bo['id']}{path}"
+    if not path:
+        assert response.json()["data"]["id"] == bo["id"]
+        assert response.json()["data"]["merged_from"] == merged["id"]
+
+
+def test_a_living_profiles_own_id_needs_no_such_word(api, ada) -> None:
+    response = api.get(f"/profiles/{ada['id']}")
+
+    assert "Content-Location" not in response
+    assert "merged_from" not in response.json()["data"]
+
+
+def test_an_old_copy_sent_back_to_a_merged_id_changes_only_what_differs_from_it(api, merged, bo) -> None:
+    response = api.put(f"/profiles/{merged['id']}", {**merged, "title": "Dr"})
+
+    assert response.status_code == 200, response.content
+    data = response.json()["data"]
+    assert (data["id"], data["merged_from"]) == (bo["id"], merged["id"])
+    assert (data["title"], data["first_name"], data["email"]) == ("Dr", "Bo", "bo@example.com")
+    assert response["Content-Location"].endswith(bo["id"])
+
+
+def test_writes_of_data_to_a_merged_id_go_to_the_survivor(api, merged, bo) -> None:
+    added = api.post(f"/profiles/{merged['id']}/identities", {"handle": "pos", "identifier": "9"})
+    put = api.put(f"/profiles/{merged['id']}/attributes/custom/a:b", {"value": 1})
+
+    assert added.json()["data"]["profile_id"] == put.json()["data"]["profile_id"] == bo["id"]
+    assert added["Content-Location"].endswith(f"/profiles/{bo['id']}/identities")
+    assert put["Content-Location"].endswith(f"/profiles/{bo['id']}/attributes/custom/a:b")
+
+
+def test_what_is_about_the_profile_itself_takes_ids_literally(api, merged, bo) -> None:
+    for response in (
+        api.delete(f"/profiles/{merged['id']}"),
+        api.put(f"/profiles/{merged['id']}/update-type", {"profile_type": "active"}),
+    ):
+        assert conflict(response, "already_merged")["survivor_id"] == bo["id"]
