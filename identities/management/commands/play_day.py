@@ -51,7 +51,8 @@ class Client:
             text = answer.read()
         except (OSError, HTTPException) as error:
             self.connection.close()
-            raise CommandError(f"The API at {self.connection.host}:{self.connection.port} does not answer: {error}") from error
+            address = f"{self.connection.host}:{self.connection.port}"
+            raise CommandError(f"The API at {address} does not answer: {error}") from error
         return answer.status, json.loads(text) if text else {}
 
     def data(self, path: str, **query: Any) -> Any:
