@@ -99,8 +99,7 @@ def record(
     def attempt() -> Recorded[R]:
         existing = _on_file(kind, incoming.fields.get("external_id"), source)
         if existing is not None and not upsert:
-            message = _("There is a record of this external id already.")
-            raise Refused("record_exists", message, field="external_id", id=existing.pk)
+            raise _exists(existing)
         if existing is not None:
             return _changed(existing, incoming, write)
         return _made(kind, incoming, write)
@@ -151,6 +150,11 @@ def _on_file(kind: type[R], external_id: str | None, source: Extension | None) -
     return of_kind(kind).filter(Q(external_id=external_id), source=source).first()
 
 
+def _exists(row: Record) -> Refused:
+    message = _("There is a record of this external id already.")
+    return Refused("record_exists", message, field="external_id", id=row.pk)
+
+
 @dataclass(frozen=True, slots=True)
 class _Case:
     """One try to write a record: what came in, what the catalogue and the locks make of it."""
@@ -185,6 +189,9 @@ def _changed(row: R, incoming: Incoming, write: Write) -> Recorded[R]:
     wanted, named = _read(incoming, write)
     held, row = _hold(row, wanted.all, _ids(named))
     case = _Case(incoming, write, wanted, named, held)
+    namesake = _on_file(type(row), incoming.fields.get("external_id"), row.source)
+    if namesake is not None and namesake.pk != row.pk:
+        raise _exists(namesake)
     old = {name: getattr(row, name) for name in (*incoming.fields, "profile_id")}
     for name, value in incoming.fields.items():
         setattr(row, name, value)

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from django.urls import register_converter
-from django.urls.converters import PathConverter
-
 from identities.views import (
     ApiTokenViewSet,
     HandleViewSet,
@@ -11,15 +8,6 @@ from identities.views import (
     RoutingLogViewSet,
 )
 from omneo_identity.api.routers import paths
-
-
-class IdentifierConverter(PathConverter):
-    """The rest of the path, a line break too, so that the view can refuse it."""
-
-    regex = "(?s:.+)"
-
-
-register_converter(IdentifierConverter, "identifier")
 
 urlpatterns = [
     *paths(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import django_filters
@@ -8,9 +9,21 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 
 from identities import matching, normalising
+from identities.filters import SourceFilter
 from identities.models import EMAIL, MOBILE_PHONE
 from omneo_identity.api.filters import BracketFilterSet, InstantFilter, TextFilter, UUIDFilter
-from profiles.models import Audit, Profile, ProfileQuerySet, fold_name
+from profiles.models import (
+    Audit,
+    Interaction,
+    Point,
+    Profile,
+    ProfileQuerySet,
+    Record,
+    Reward,
+    RewardDefinition,
+    Transaction,
+    fold_name,
+)
 
 
 class ProfileFilterSet(BracketFilterSet):
@@ -64,3 +77,53 @@ class AuditFilterSet(BracketFilterSet):
     class Meta:
         model = Audit
         fields = {"event": ["exact"], "auditable_type": ["exact"], "created_at": InstantFilter.LOOKUPS}
+
+
+class RecordFilterSet(BracketFilterSet):
+    profile_id = UUIDFilter(method="filter_profile", label="A merged profile's id means its survivor.")
+    source = SourceFilter(field_name="source")
+
+    def filter_profile(self, queryset: QuerySet[Record], name: str, value: uuid.UUID) -> QuerySet[Record]:
+        try:
+            return queryset.filter(profile=Profile.objects.surviving(value).pk)
+        except Profile.DoesNotExist:
+            return queryset.none()
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Only records of live profiles, and of nobody (API.md 1)."""
+        return super().filter_queryset(queryset.live())
+
+
+class TransactionFilterSet(RecordFilterSet):
+    external_id = TextFilter(method="filter_external_id", label="As the source gave it; several sources may have it.")
+
+    class Meta:
+        model = Transaction
+        fields = {"transacted_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
+
+    def filter_external_id(self, queryset: QuerySet[Record], name: str, value: str) -> QuerySet[Record]:
+        return queryset.filter(external_id=value)
+
+
+class InteractionFilterSet(RecordFilterSet):
+    class Meta:
+        model = Interaction
+        fields = {"interacted_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
+
+
+class PointFilterSet(RecordFilterSet):
+    class Meta:
+        model = Point
+        fields = {"issued_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
+
+
+class RewardFilterSet(RecordFilterSet):
+    class Meta:
+        model = Reward
+        fields = {"issued_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
+
+
+class RewardDefinitionFilterSet(BracketFilterSet):
+    class Meta:
+        model = RewardDefinition
+        fields = {"handle": ["exact"]}

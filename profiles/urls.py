@@ -1,7 +1,19 @@
 from __future__ import annotations
 
 from omneo_identity.api.routers import paths
-from profiles.views import AuditViewSet, CustomAttributeViewSet, FindByAttributeViewSet, ProfileViewSet
+from profiles.views import (
+    AuditViewSet,
+    CustomAttributeViewSet,
+    FindByAttributeViewSet,
+    InteractionViewSet,
+    PointViewSet,
+    ProfileViewSet,
+    RewardDefinitionViewSet,
+    RewardViewSet,
+    TransactionViewSet,
+)
+
+ONE = {"get": "retrieve", "put": "update", "delete": "destroy"}
 
 urlpatterns = [
     *paths(FindByAttributeViewSet, "custom-attribute-find", {"profiles/attributes/custom": {"get": "list"}}),
@@ -28,6 +40,52 @@ urlpatterns = [
             "profiles/<str:profile_id>/update-type": {"put": "update_type"},
             "profiles/<str:profile_id>/balances": {"get": "balances"},
             "profiles/<str:profile_id>/why": {"get": "why"},
+        },
+    ),
+    *paths(
+        TransactionViewSet,
+        "transaction",
+        {
+            "transactions": {"get": "list", "post": "create"},
+            "transactions/update-create": {"post": "upsert"},
+            "transactions/external/<identifier:external_id>": {"get": "external"},
+            "transactions/<int:record_id>": ONE,
+            "transactions/<int:record_id>/move": {"post": "move"},
+        },
+    ),
+    *paths(
+        InteractionViewSet,
+        "interaction",
+        {
+            "interactions": {"get": "list", "post": "create"},
+            "interactions/<int:record_id>": ONE,
+            "interactions/<int:record_id>/move": {"post": "move"},
+        },
+    ),
+    *paths(
+        PointViewSet,
+        "point",
+        {
+            "points": {"get": "list", "post": "create"},
+            "points/<int:record_id>": {"get": "retrieve"},
+            "points/<int:record_id>/move": {"post": "move"},
+        },
+    ),
+    *paths(
+        RewardDefinitionViewSet,
+        "reward-definition",
+        {
+            "rewards/definitions": {"get": "list", "post": "create"},
+            "rewards/definitions/<int:definition_id>": ONE,
+        },
+    ),
+    *paths(
+        RewardViewSet,
+        "reward",
+        {
+            "rewards": {"get": "list", "post": "create"},
+            "rewards/<int:record_id>": ONE,
+            "rewards/<int:record_id>/move": {"post": "move"},
         },
     ),
     *paths(AuditViewSet, "audit", {"audits": {"get": "list"}, "audits/<int:audit_id>": {"get": "retrieve"}}),

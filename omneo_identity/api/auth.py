@@ -39,8 +39,8 @@ SCOPES = (
     "issue-id-tokens",
 )
 
-# A view's scopes by action: one, any of several, or "" for whoever has a token.
-Scopes = Mapping[str, str | tuple[str, ...]]
+# A view's scopes by action: one, any of several (a tuple), all of several (a set), or "" for whoever has a token.
+Scopes = Mapping[str, str | tuple[str, ...] | frozenset[str]]
 
 MAX_USER_AGENT = 500
 
@@ -83,6 +83,10 @@ class HasScope(BasePermission):
         if needed is None:
             self.message = _("No scope allows this.")
             return False
+        if isinstance(needed, frozenset):
+            missing = sorted(needed.difference(token_of(request).scopes))
+            self.message = _("The token lacks the scope %(scopes)s.") % {"scopes": _(" and ").join(missing)}
+            return not missing
         any_of = (needed,) if isinstance(needed, str) else needed
         if "" in any_of or not set(any_of).isdisjoint(token_of(request).scopes):
             return True

@@ -24,7 +24,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 CHARSET = re.compile(r";\s*charset\b[^;]*", re.IGNORECASE)
 SLASHES = re.compile(r"/{2,}")
 # The rest of such a path is an identifier, in which slashes mean what they say.
-BEFORE_IDENTIFIER = re.compile(r"/+api/+v3/+identities/+search-profile/")
+BEFORE_IDENTIFIER = re.compile(r"/+api/+v3/+(?:identities/+search-profile|transactions/+external)/")
 
 access_log = logging.getLogger("omneo_identity.access")
 current_request_id: ContextVar[str] = ContextVar("request_id", default="-")

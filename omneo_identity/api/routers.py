@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
+from django.urls.converters import PathConverter
 from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import ViewSetMixin
+
+
+class IdentifierConverter(PathConverter):
+    """The rest of the path, a line break too, so that the view can refuse it."""
+
+    regex = "(?s:.+)"
+
+
+register_converter(IdentifierConverter, "identifier")
 
 
 class Router(SimpleRouter):

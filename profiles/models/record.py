@@ -4,9 +4,11 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from profiles.models.profile import Profile
 
 R = TypeVar("R", bound="Record")
 
@@ -24,8 +26,13 @@ class Amount(models.DecimalField):
 
 class RecordQuerySet(models.QuerySet[Any]):
     def live(self) -> Self:
-        """Those of live profiles, and those of nobody: what lists show (API.md 1)."""
-        return self.filter(Q(profile=None) | ~Q(profile__profile_type="deleted"))
+        """Those of live profiles, and those of nobody: what lists show (API.md 1).
+
+        Asked the other way round, by the few profiles that are deleted, it keeps the order of the list's index: no
+        row has to be looked up among all profiles before it is known whether it is on the page.
+        """
+        deleted = Profile.objects.deleted().filter(pk=OuterRef("profile"))
+        return self.exclude(Exists(deleted))
 
     def anonymous(self) -> Self:
         return self.filter(profile=None)

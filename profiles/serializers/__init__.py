@@ -2,6 +2,19 @@ from __future__ import annotations
 
 from profiles.serializers.attribute import CustomAttributeChangeSerializer, CustomAttributeSerializer
 from profiles.serializers.audit import AuditSerializer
+from profiles.serializers.incoming import IncomingSerializer, RecordMoveSerializer
+from profiles.serializers.new_records import (
+    InteractionChangeSerializer,
+    NewInteractionSerializer,
+    NewPointSerializer,
+    NewRewardDefinitionSerializer,
+    NewRewardSerializer,
+    NewTransactionSerializer,
+    RewardChangeSerializer,
+    RewardDefinitionChangeSerializer,
+    TransactionChangeSerializer,
+    UpsertTransactionSerializer,
+)
 from profiles.serializers.profile import (
     CONTACTS,
     NEW_PROFILE_TYPES,
@@ -23,6 +36,14 @@ from profiles.serializers.profile import (
     RoutingSerializer,
     SearchIdSerializer,
 )
+from profiles.serializers.records import (
+    InteractionSerializer,
+    PointSerializer,
+    RecordSerializer,
+    RewardDefinitionSerializer,
+    RewardSerializer,
+    TransactionSerializer,
+)
 from profiles.serializers.why import WhySerializer
 
 __all__ = [
@@ -38,15 +59,33 @@ __all__ = [
     "AvailableSerializer",
     "CONTACTS",
     "IdentityWithProfileSerializer",
+    "IncomingSerializer",
+    "InteractionChangeSerializer",
+    "InteractionSerializer",
     "ListedIdentitySerializer",
     "NEW_PROFILE_TYPES",
+    "NewInteractionSerializer",
+    "NewPointSerializer",
     "NewProfileSerializer",
+    "NewRewardDefinitionSerializer",
+    "NewRewardSerializer",
+    "NewTransactionSerializer",
     "NotReturnedSerializer",
     "OwnerSerializer",
+    "PointSerializer",
     "ProfileChangeSerializer",
     "ProfileSerializer",
     "ProfileTypeSerializer",
+    "RecordMoveSerializer",
+    "RecordSerializer",
     "RefusedPairSerializer",
+    "RewardChangeSerializer",
+    "RewardDefinitionChangeSerializer",
+    "RewardDefinitionSerializer",
+    "RewardSerializer",
     "RoutingSerializer",
     "SearchIdSerializer",
+    "TransactionChangeSerializer",
+    "TransactionSerializer",
+    "UpsertTransactionSerializer",
 ]

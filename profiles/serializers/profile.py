@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -10,14 +9,12 @@ from rest_framework import serializers
 
 from identities import attributing
 from identities.serializers import ADA, IDENTITY, IdentitySerializer, NewIdentitySerializer
-from omneo_identity.api.fields import IdentifierField, InstantField, StrictText
+from omneo_identity.api.fields import FreeJSON, IdentifierField, InstantField, StrictText
 from omneo_identity.api.schema import example
 from profiles.models import Profile
 
 MOST_IDENTITIES = 1_000
 MOST_CUSTOM_ATTRIBUTES = 1_000
-MOST_ATTRIBUTE_BYTES = 65_536
-DEEPEST_ATTRIBUTE = 16
 
 CONTACTS = ("email", "mobile_phone")
 NOT_COLUMNS = (*CONTACTS, "identities", "custom_attributes")
@@ -53,7 +50,7 @@ class AttributesField(serializers.DictField):
         for key, value in known.items():
             if not isinstance(value, self.SHAPES[key]):
                 raise serializers.ValidationError(self.error_messages["shape"] % {"key": key})
-        if _depth(known) > DEEPEST_ATTRIBUTE or len(json.dumps(known)) > MOST_ATTRIBUTE_BYTES:
+        if FreeJSON.is_too_much(known):
             self.fail("size")
         return known
 
@@ -116,13 +113,6 @@ PROFILE = {
     "created_at": "2018-04-24 06:31:51",
     "updated_at": "2018-04-24 06:31:51",
 }
-
-
-def _depth(value: Any, above: int = 0) -> int:
-    if above > DEEPEST_ATTRIBUTE or not isinstance(value, dict | list):
-        return above
-    inner = value.values() if isinstance(value, dict) else value
-    return max((_depth(one, above + 1) for one in inner), default=above + 1)
 
 
 @example(PROFILE)
@@ -283,8 +273,11 @@ class RefusedPairSerializer(serializers.Serializer[Any]):
 class RoutingSerializer(serializers.Serializer[Any]):
     """What became of a routed write (API.md 4)."""
 
-    outcome = serializers.ChoiceField(["created", "matched", "attached", "rerouted", "conflict"])
-    profile_id = serializers.UUIDField()
+    outcome = serializers.ChoiceField(
+        ["created", "matched", "attached", "rerouted", "conflict", "anonymous"],
+        help_text="`anonymous`: the record is kept, and nobody's.",
+    )
+    profile_id = serializers.UUIDField(allow_null=True, help_text="Null for a record of nobody.")
     identity_id = serializers.IntegerField(allow_null=True)
     log_entry_id = serializers.IntegerField(allow_null=True)
     refused = RefusedPairSerializer(many=True)

@@ -2,6 +2,18 @@ from __future__ import annotations
 
 from profiles.views.attribute import CustomAttributeViewSet, FindByAttributeViewSet
 from profiles.views.audit import AuditViewSet
+from profiles.views.definitions import RewardDefinitionViewSet
 from profiles.views.profile import ProfileViewSet
+from profiles.views.records import InteractionViewSet, PointViewSet, RewardViewSet, TransactionViewSet
 
-__all__ = ["AuditViewSet", "CustomAttributeViewSet", "FindByAttributeViewSet", "ProfileViewSet"]
+__all__ = [
+    "AuditViewSet",
+    "CustomAttributeViewSet",
+    "FindByAttributeViewSet",
+    "InteractionViewSet",
+    "PointViewSet",
+    "ProfileViewSet",
+    "RewardDefinitionViewSet",
+    "RewardViewSet",
+    "TransactionViewSet",
+]
