@@ -58,6 +58,13 @@ class Caller:
         data: dict[str, Any] = response.json()["data"]
         return data
 
+    def record(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a record, and read it with its `routing`: `api.record("transactions", sale())`."""
+        response = self.post(f"/{path}", body)
+        assert response.status_code == 201, response.content
+        answer: dict[str, Any] = response.json()
+        return {**answer["data"], "routing": answer["routing"]}
+
     def identity(self, profile: dict[str, Any], handle: str, identifier: Any, **more: Any) -> dict[str, Any]:
         """Add an identity to a profile, and read it."""
         body = {"handle": handle, "identifier": identifier, **more}
@@ -118,6 +125,50 @@ def bo(api: Caller) -> dict[str, Any]:
         mobile_phone="0404 999 888",
         identities=[{"handle": CARD, "identifier": "77"}],
     )
+
+
+def sale(*pairs: str, **more: Any) -> dict[str, Any]:
+    """A transaction as a till sends it, with these pairs: `sale("loyalty-card:1804974", external_id="T7-1")`."""
+    body = {
+        "total": 19.99,
+        "transacted_at": "2026-11-25 12:00:00",
+        "timezone": "Australia/Melbourne",
+        "items": [{"name": "Tea", "quantity": 1, "price_current": 19.99, "price_sell": 19.99}],
+    }
+    return named(body, *pairs) | more
+
+
+def visit(*pairs: str, **more: Any) -> dict[str, Any]:
+    """An interaction, with these pairs."""
+    body = {"action": "visit", "channel": "location", "signal": 1, "name": "Came in", "namespace": "shop"}
+    return named(body, *pairs) | more
+
+
+def points(*pairs: str, **more: Any) -> dict[str, Any]:
+    """Points, with these pairs."""
+    return named({"value_initial": 100, "issued_at": "2026-11-25 01:00:00"}, *pairs) | more
+
+
+def reward(*pairs: str, **more: Any) -> dict[str, Any]:
+    """A reward, with these pairs."""
+    body = {"value_initial": 20, "issued_at": "2026-11-25 12:00:00", "timezone": "Australia/Melbourne"}
+    return named(body, *pairs) | more
+
+
+def named(body: dict[str, Any], *pairs: str) -> dict[str, Any]:
+    if not pairs:
+        return body
+    split = [pair.partition(":") for pair in pairs]
+    return {**body, "identities": [{"handle": handle, "identifier": text} for handle, _colon, text in split]}
+
+
+# The kinds of records: their path, and a body with pairs.
+KINDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "transactions": sale,
+    "interactions": visit,
+    "points": points,
+    "rewards": reward,
+}
 
 
 # What a request that is refused may still touch: when a token was last used.
