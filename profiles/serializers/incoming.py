@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 import zoneinfo
 from collections.abc import Mapping, Sequence
@@ -115,6 +116,8 @@ class IncomingSerializer(serializers.Serializer[Any]):
         for name, value in self.validated_data.items():
             if name in self.beside or (value is None and name in self.skipped):
                 continue
+            if row is not None and isinstance(value, datetime.datetime) and _is_shown(value, getattr(row, name)):
+                continue
             fields[self.columns.get(name, name)] = self.emptied.get(name, value) if value is None else value
         zone = self._zone(fields, row)
         for name in self.local_times:
@@ -162,6 +165,11 @@ def _uuid(identifier: str, field: str) -> uuid.UUID:
     except ValueError:
         message = _("This is not a profile's id. If it is an identifier, say of which handle.")
         raise serializers.ValidationError({field: [message]}) from None
+
+
+def _is_shown(value: datetime.datetime, current: datetime.datetime | None) -> bool:
+    """Whether a time says no more than our answers show of the one on file: whole seconds."""
+    return current is not None and value == current.replace(microsecond=0)
 
 
 def _local(written: str, zone: zoneinfo.ZoneInfo, field: str) -> Any:
