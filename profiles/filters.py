@@ -94,21 +94,33 @@ class RecordFilterSet(BracketFilterSet):
         return super().filter_queryset(queryset.live())
 
 
-class TransactionFilterSet(RecordFilterSet):
-    external_id = TextFilter(method="filter_external_id", label="As the source gave it; several sources may have it.")
+class OwnTransactionFilterSet(BracketFilterSet):
+    """Those of one profile, in whatever state it is."""
 
     class Meta:
         model = Transaction
         fields = {"transacted_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
 
+
+class TransactionFilterSet(RecordFilterSet):
+    external_id = TextFilter(method="filter_external_id", label="As the source gave it; several sources may have it.")
+
+    Meta = OwnTransactionFilterSet.Meta
+
     def filter_external_id(self, queryset: QuerySet[Record], name: str, value: str) -> QuerySet[Record]:
         return queryset.filter(external_id=value)
 
 
-class InteractionFilterSet(RecordFilterSet):
+class OwnInteractionFilterSet(BracketFilterSet):
+    """Those of one profile, in whatever state it is."""
+
     class Meta:
         model = Interaction
         fields = {"interacted_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
+
+
+class InteractionFilterSet(RecordFilterSet):
+    Meta = OwnInteractionFilterSet.Meta
 
 
 class PointFilterSet(RecordFilterSet):
@@ -117,10 +129,16 @@ class PointFilterSet(RecordFilterSet):
         fields = {"issued_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
 
 
-class RewardFilterSet(RecordFilterSet):
+class OwnRewardFilterSet(BracketFilterSet):
+    """Those of one profile, in whatever state it is."""
+
     class Meta:
         model = Reward
         fields = {"issued_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
+
+
+class RewardFilterSet(RecordFilterSet):
+    Meta = OwnRewardFilterSet.Meta
 
 
 class RewardDefinitionFilterSet(BracketFilterSet):

@@ -7,6 +7,9 @@ from profiles.views import (
     FindByAttributeViewSet,
     InteractionViewSet,
     PointViewSet,
+    ProfileInteractionViewSet,
+    ProfileRewardViewSet,
+    ProfileTransactionViewSet,
     ProfileViewSet,
     RewardDefinitionViewSet,
     RewardViewSet,
@@ -42,6 +45,17 @@ urlpatterns = [
             "profiles/<str:profile_id>/why": {"get": "why"},
         },
     ),
+    *paths(
+        ProfileTransactionViewSet,
+        "profile-transaction",
+        {"profiles/<str:profile_id>/transactions": {"get": "list"}},
+    ),
+    *paths(
+        ProfileInteractionViewSet,
+        "profile-interaction",
+        {"profiles/<str:profile_id>/interactions": {"get": "list"}},
+    ),
+    *paths(ProfileRewardViewSet, "profile-reward", {"profiles/<str:profile_id>/rewards": {"get": "list"}}),
     *paths(
         TransactionViewSet,
         "transaction",

@@ -4,6 +4,11 @@ from profiles.views.attribute import CustomAttributeViewSet, FindByAttributeView
 from profiles.views.audit import AuditViewSet
 from profiles.views.definitions import RewardDefinitionViewSet
 from profiles.views.profile import ProfileViewSet
+from profiles.views.profile_records import (
+    ProfileInteractionViewSet,
+    ProfileRewardViewSet,
+    ProfileTransactionViewSet,
+)
 from profiles.views.records import InteractionViewSet, PointViewSet, RewardViewSet, TransactionViewSet
 
 __all__ = [
@@ -12,6 +17,9 @@ __all__ = [
     "FindByAttributeViewSet",
     "InteractionViewSet",
     "PointViewSet",
+    "ProfileInteractionViewSet",
+    "ProfileRewardViewSet",
+    "ProfileTransactionViewSet",
     "ProfileViewSet",
     "RewardDefinitionViewSet",
     "RewardViewSet",

@@ -197,7 +197,9 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @pytest.mark.parametrize("kind", ["interactions", "points", "rewards"])
-@pytest.mark.parametrize("body", [{}, {"identities": []}, {"profile_id": ""}, {"profile_id": None}, {"identifier": ""}])
+@pytest.mark.parametrize(
+    "body", [{}, {"identities": []}, {"profile_id": ""}, {"profile_id": None}, {"identifier": ""}]
+)
 def test_a_record_that_names_nobody_is_a_422(api, unchanged, kind, body) -> None:
     with unchanged():
         refused(api.post(f"/{kind}", KINDS[kind](**body)), "required", "profile_id")

@@ -190,9 +190,7 @@ def test_one_is_read_changed_and_deleted_by_its_id(api, ada, definition) -> None
 
 
 def test_a_whole_reward_with_its_definition_comes_back(api, ada, definition) -> None:
-    made = api.record(
-        "rewards", reward(ADAS, expires_at="2027-01-01 00:00:00", reward_definition_id=definition["id"])
-    )
+    made = api.record("rewards", reward(ADAS, expires_at="2027-01-01 00:00:00", reward_definition_id=definition["id"]))
     del made["routing"]
 
     data = api.put(f"/rewards/{made['id']}", made | {"value_remaining": 1}).json()["data"]

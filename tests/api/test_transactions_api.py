@@ -42,7 +42,9 @@ def test_a_post_keeps_a_transaction_on_the_profile_that_it_names(api, ada, bo) -
         payments=[{"type": "card", "amount": 79.95}],
         tags=["sale"],
         meta={"till": 7},
-        items=[{"name": "Shirt", "quantity": 1, "price_current": 89.95, "price_sell": "79.95", "sku": "LS-42", "a": {}}],
+        items=[
+            {"name": "Shirt", "quantity": 1, "price_current": 89.95, "price_sell": "79.95", "sku": "LS-42", "a": {}}
+        ],
     )
 
     response = api.post("/transactions", body)
@@ -98,7 +100,15 @@ def test_a_post_keeps_a_transaction_on_the_profile_that_it_names(api, ada, bo) -
 def test_what_is_left_out_is_empty(api) -> None:
     data = api.record("transactions", sale())
 
-    for name in ("profile_id", "external_id", "receipt_ref", "total_original", "location_id", "staff_id", "brought_by"):
+    for name in (
+        "profile_id",
+        "external_id",
+        "receipt_ref",
+        "total_original",
+        "location_id",
+        "staff_id",
+        "brought_by",
+    ):
         assert data[name] is None
     assert (data["is_void"], data["systems"], data["payments"], data["tags"], data["meta"]) == (False, [], [], [], {})
 
@@ -216,8 +226,9 @@ def test_an_external_id_is_unique_for_its_source(api, shopify, unchanged) -> Non
     shopify.record("transactions", sale(external_id="1001"))
 
     with unchanged():
-        assert refused(api.post("/transactions", sale(external_id="1001")), "record_exists", "external_id")["id"] == (
-            made["id"]
+        assert (
+            refused(api.post("/transactions", sale(external_id="1001")), "record_exists", "external_id")["id"]
+            == (made["id"])
         )
         response = api.put(f"/transactions/{other['id']}", {"external_id": "1001"})
         assert refused(response, "record_exists", "external_id")["id"] == made["id"]
@@ -473,7 +484,9 @@ def test_a_put_keeps_the_profile_and_logs_who_else_is_named(api, ada, bo) -> Non
     made = api.record("transactions", sale(ADAS))
     path = f"/transactions/{made['id']}"
 
-    response = api.put(path, {"identities": [{"handle": CARD, "identifier": "77"}, {"handle": "pos", "identifier": "5"}]})
+    response = api.put(
+        path, {"identities": [{"handle": CARD, "identifier": "77"}, {"handle": "pos", "identifier": "5"}]}
+    )
 
     assert response.json()["routing"]["outcome"] == "conflict"
     assert response.json()["data"]["profile_id"] == ada["id"]
@@ -568,7 +581,9 @@ def test_a_time_is_local_on_input_and_utc_in_the_answer(api, written, zone, show
     assert (data["transacted_at"], data["timezone"]) == (shown, zone)
 
 
-@pytest.mark.parametrize("zone", ["Melbourne", "+10:00", "australia/melbourne", "AEST5", "../etc/passwd", "", 10, None, []])
+@pytest.mark.parametrize(
+    "zone", ["Melbourne", "+10:00", "australia/melbourne", "AEST5", "../etc/passwd", "", 10, None, []]
+)
 def test_a_zone_that_is_none_is_a_422(api, unchanged, zone) -> None:
     with unchanged():
         refused(api.post("/transactions", sale(timezone=zone)), "invalid", "timezone")
@@ -684,7 +699,9 @@ def test_a_number_that_json_does_not_have_is_a_400(api, unchanged, number) -> No
 @pytest.mark.parametrize("name", ["total", "transacted_at", "timezone", "items"])
 def test_what_a_transaction_must_have(api, unchanged, name) -> None:
     with unchanged():
-        refused(api.post("/transactions", {key: value for key, value in sale().items() if key != name}), "required", name)
+        refused(
+            api.post("/transactions", {key: value for key, value in sale().items() if key != name}), "required", name
+        )
 
 
 def test_a_thousand_items_are_kept_and_more_refused(api, unchanged) -> None:
