@@ -24,7 +24,7 @@ def test_every_make_target_exists():
 def test_every_management_command_exists_with_its_options():
     commands = re.findall(r"manage\.py (\w+)([^`\n]*)", README)
 
-    assert {"issue_token", "load_sample", "createsuperuser", "axes_reset", "clearsessions"} == {
+    assert {"issue_token", "load_sample", "play_day", "createsuperuser", "axes_reset", "clearsessions"} == {
         name for name, _arguments in commands
     }
     for name, arguments in commands:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from identities import issuing
 from identities.management.commands.load_sample import ACCOUNT
 from identities.management.day import SYSTEMS, ZONE, Call, Known, hero, play
-from identities.models import Extension
+from identities.models import ApiToken, Extension
 from omneo_identity.api.auth import SCOPES
 from profiles.auditing import By
 
@@ -28,6 +28,7 @@ MOST_PEOPLE = 200
 LEAST_PEOPLE = 45
 PATIENCE = 30
 
+WORDS = ("transactions", "interactions", "points", "rewards")
 COLUMNS = ("created", "matched", "attached", "rerouted", "conflict", "anonymous", "done", "refused")
 
 
@@ -95,9 +96,9 @@ class Command(BaseCommand):
             staff.set_unusable_password()
             staff.save(update_fields=["password"])
         extensions = Extension.objects.select_related("service_account").in_bulk()
-        issued = []
+        issued: list[ApiToken] = []
+        clients: dict[str, Client] = {}
         try:
-            clients = {}
             for system, slug in SYSTEMS.items():
                 extension = extensions[slug] if slug else None
                 user = extension.service_account if extension else staff
@@ -108,18 +109,19 @@ class Command(BaseCommand):
                 clients[system] = Client(url, plain)
             yield clients
         finally:
+            for client in clients.values():
+                client.connection.close()
             for token in issued:
                 issuing.revoke(token, by=By(staff))
 
     def _show(self, client: Client, one: Known, url: str) -> None:
         """Look the hero up by each id, and say where the day is seen in the admin."""
-        whole = client.data(f"/profiles/{one.profile_id}", include="transactions,interactions,points,rewards")
-        words = ("transactions", "interactions", "points", "rewards")
-        held = ", ".join(f"{len(whole[word])} {word}" for word in words)
-        lines = [f"{whole['full_name']} has {len(whole['identities'])} identities, {held}:"]
+        whole = client.data(f"/profiles/{one.profile_id}", include=",".join(WORDS))
+        held = ", ".join(f"{word}: {len(whole[word])}" for word in ("identities", *WORDS))
+        lines = [f"{whole['full_name']} ({held})"]
         for identity in whole["identities"]:
             pair = {"handle": identity["handle"], "identifier": identity["identifier"]}
-            found = client.data("/identities/search", **pair, include=",".join(words))["profile"]
+            found = client.data("/identities/search", **pair, include=",".join(WORDS))["profile"]
             said = "the same" if found == whole else "ANOTHER ANSWER"
             lines.append(f"  GET /identities/search by {pair['handle']} {pair['identifier']}: {said}")
         site = url.rstrip("/")
@@ -163,4 +165,4 @@ def table(counts: Counter[tuple[str, str, str]]) -> str:
         lines.append(f"{f'{system}: {story}':<{width}}{cells}")
     totals = [sum(many for (_s, _t, found), many in counts.items() if found == name) for name in used]
     lines.append(f"{'all':<{width}}" + "".join(f"{total:>11}" for total in totals))
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line.rstrip()}\n" for line in lines)
