@@ -115,8 +115,10 @@ class PageEnvelope(BasePagination):
         self.request = request
         self.number = _integer(request, NUMBER, default=1, largest=MAX_NUMBER)
         self.size = _integer(request, SIZE, default=DEFAULT_SIZE, largest=MAX_SIZE)
-        # The keys alone: what a list tells besides of each row may cost a query for each.
-        keys = queryset.order_by().values("pk")
+        # The keys alone: what a list tells besides of each row may cost a query for each. In the order of the list,
+        # which an index has: in any order, the table itself may be read until there are enough rows of a kind, all of
+        # which may stand at its end.
+        keys = queryset.values("pk")
         self.total = keys[: COUNTED + 1].count()
         self.total_is_estimate = self.total > COUNTED
         rows = self._rows(queryset)

@@ -574,10 +574,25 @@ class Migration(migrations.Migration):
                         fields=["log_entry"],
                         name="interaction_by_log_entry",
                     ),
-                    models.Index(fields=["source", "-id"], name="interaction_by_source"),
-                    models.Index(fields=["created_at", "id"], name="interaction_by_created"),
+                    models.Index(
+                        condition=models.Q(("source__isnull", False)),
+                        fields=["source", "-id"],
+                        include=("profile",),
+                        name="interaction_by_source",
+                    ),
+                    models.Index(
+                        condition=models.Q(("source__isnull", True)),
+                        fields=["-id"],
+                        include=("profile",),
+                        name="interaction_by_staff",
+                    ),
+                    models.Index(
+                        fields=["created_at", "id"], include=("profile", "source"), name="interaction_by_created"
+                    ),
                     models.Index(fields=["profile", "-interacted_at", "-id"], name="interaction_of_profile"),
-                    models.Index(fields=["interacted_at", "id"], name="interaction_by_time"),
+                    models.Index(
+                        fields=["interacted_at", "id"], include=("profile", "source"), name="interaction_by_time"
+                    ),
                 ],
                 "constraints": [
                     models.CheckConstraint(
@@ -725,13 +740,24 @@ class Migration(migrations.Migration):
                         fields=["log_entry"],
                         name="point_by_log_entry",
                     ),
-                    models.Index(fields=["source", "-id"], name="point_by_source"),
-                    models.Index(fields=["created_at", "id"], name="point_by_created"),
+                    models.Index(
+                        condition=models.Q(("source__isnull", False)),
+                        fields=["source", "-id"],
+                        include=("profile",),
+                        name="point_by_source",
+                    ),
+                    models.Index(
+                        condition=models.Q(("source__isnull", True)),
+                        fields=["-id"],
+                        include=("profile",),
+                        name="point_by_staff",
+                    ),
+                    models.Index(fields=["created_at", "id"], include=("profile", "source"), name="point_by_created"),
                     models.Index(
                         fields=["profile", "expires_at"], include=("value_remaining",), name="point_balance_of_profile"
                     ),
                     models.Index(fields=["profile", "-id"], name="point_of_profile"),
-                    models.Index(fields=["issued_at", "id"], name="point_by_issued"),
+                    models.Index(fields=["issued_at", "id"], include=("profile", "source"), name="point_by_issued"),
                 ],
             },
         ),
@@ -875,15 +901,26 @@ class Migration(migrations.Migration):
                         fields=["log_entry"],
                         name="reward_by_log_entry",
                     ),
-                    models.Index(fields=["source", "-id"], name="reward_by_source"),
-                    models.Index(fields=["created_at", "id"], name="reward_by_created"),
+                    models.Index(
+                        condition=models.Q(("source__isnull", False)),
+                        fields=["source", "-id"],
+                        include=("profile",),
+                        name="reward_by_source",
+                    ),
+                    models.Index(
+                        condition=models.Q(("source__isnull", True)),
+                        fields=["-id"],
+                        include=("profile",),
+                        name="reward_by_staff",
+                    ),
+                    models.Index(fields=["created_at", "id"], include=("profile", "source"), name="reward_by_created"),
                     models.Index(
                         fields=["profile", "expires_at"],
                         include=("value_remaining",),
                         name="reward_balance_of_profile",
                     ),
                     models.Index(fields=["profile", "-id"], name="reward_of_profile"),
-                    models.Index(fields=["issued_at", "id"], name="reward_by_issued"),
+                    models.Index(fields=["issued_at", "id"], include=("profile", "source"), name="reward_by_issued"),
                 ],
             },
         ),
@@ -903,11 +940,27 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="transaction",
-            index=models.Index(fields=["source", "-id"], name="transaction_by_source"),
+            index=models.Index(
+                condition=models.Q(("source__isnull", False)),
+                fields=["source", "-id"],
+                include=("profile",),
+                name="transaction_by_source",
+            ),
         ),
         migrations.AddIndex(
             model_name="transaction",
-            index=models.Index(fields=["created_at", "id"], name="transaction_by_created"),
+            index=models.Index(
+                condition=models.Q(("source__isnull", True)),
+                fields=["-id"],
+                include=("profile",),
+                name="transaction_by_staff",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="transaction",
+            index=models.Index(
+                fields=["created_at", "id"], include=("profile", "source"), name="transaction_by_created"
+            ),
         ),
         migrations.AddIndex(
             model_name="transaction",
@@ -919,7 +972,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="transaction",
-            index=models.Index(fields=["transacted_at", "id"], name="transaction_by_time"),
+            index=models.Index(
+                fields=["transacted_at", "id"], include=("profile", "source"), name="transaction_by_time"
+            ),
         ),
         migrations.AddConstraint(
             model_name="transaction",

@@ -39,7 +39,7 @@ class BalanceRecord(Record):
             ),
             models.Index(fields=["profile", "-id"], name="%(class)s_of_profile"),
             # sort=issued_at and filter[issued_at].
-            models.Index(fields=["issued_at", "id"], name="%(class)s_by_issued"),
+            models.Index(fields=["issued_at", "id"], include=["profile", "source"], name="%(class)s_by_issued"),
         ]
 
 

@@ -58,5 +58,5 @@ class Interaction(Describable, Record):
             *Record.Meta.indexes,
             models.Index(fields=["profile", "-interacted_at", "-id"], name="interaction_of_profile"),
             # sort=interacted_at and filter[interacted_at].
-            models.Index(fields=["interacted_at", "id"], name="interaction_by_time"),
+            models.Index(fields=["interacted_at", "id"], include=["profile", "source"], name="interaction_by_time"),
         ]

@@ -117,10 +117,20 @@ class Record(models.Model):
             models.Index(fields=["brought_by"], condition=Q(brought_by__isnull=False), name="%(class)s_by_brought_by"),
             # The records of one decision in the routing log.
             models.Index(fields=["log_entry"], condition=Q(log_entry__isnull=False), name="%(class)s_by_log_entry"),
-            # filter[source], newest first.
-            models.Index(fields=["source", "-id"], name="%(class)s_by_source"),
+            # filter[source], newest first. With the profile, so that a list finds out which rows are of live profiles
+            # without reading them; those by time also with the source, of which there may be none in their order.
+            models.Index(
+                fields=["source", "-id"],
+                include=["profile"],
+                condition=Q(source__isnull=False),
+                name="%(class)s_by_source",
+            ),
+            # Staff are no extension; the planner sees that rows stand in order behind a value, but not behind none.
+            models.Index(
+                fields=["-id"], include=["profile"], condition=Q(source__isnull=True), name="%(class)s_by_staff"
+            ),
             # sort=created_at and filter[created_at].
-            models.Index(fields=["created_at", "id"], name="%(class)s_by_created"),
+            models.Index(fields=["created_at", "id"], include=["profile", "source"], name="%(class)s_by_created"),
         ]
 
     def __str__(self) -> str:

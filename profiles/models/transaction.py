@@ -50,7 +50,7 @@ class Transaction(Describable, Record):
                 name="transaction_of_profile",
             ),
             # sort=transacted_at and filter[transacted_at].
-            models.Index(fields=["transacted_at", "id"], name="transaction_by_time"),
+            models.Index(fields=["transacted_at", "id"], include=["profile", "source"], name="transaction_by_time"),
         ]
 
 
