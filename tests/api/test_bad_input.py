@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from identities.models import BlockedIdentifier, Handle, Identity, RoutingLogEntry
-from tests.api.conftest import CARD, Caller, not_found, refused
+from tests.api.conftest import CARD, KINDS, Caller, not_found, points, refused, reward, sale, visit
 
 pytestmark = pytest.mark.django_db
 
@@ -28,10 +28,22 @@ WRITES = [
     ("POST", "/identities/resolve", {"identities": [{"handle": CARD, "identifier": "1"}]}),
     ("POST", "/identities/batch", {"identities": [{"handle": CARD, "identifier": "1"}]}),
     ("POST", "/identities/{identity}/move", {"profile_id": "{id}", "reason": "Because."}),
+    ("POST", "/transactions", sale("pos:1")),
+    ("POST", "/transactions/update-create", sale("pos:1", external_id="T7-1")),
+    ("PUT", "/transactions/{transactions}", {"total": 1, "tags": []}),
+    ("POST", "/interactions", visit("pos:1")),
+    ("PUT", "/interactions/{interactions}", {"signal": 1}),
+    ("POST", "/points", points("pos:1")),
+    ("POST", "/rewards", reward("pos:1")),
+    ("PUT", "/rewards/{rewards}", {"value_remaining": 1}),
+    ("POST", "/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}),
+    ("PUT", "/rewards/definitions/{definition}", {"name": "Present"}),
+    *(("POST", f"/{kind}/{{{kind}}}/move", {"profile_id": "{id}", "reason": "Because."}) for kind in KINDS),
     ("PUT", "/handles/loyalty-card", {"label": "Card"}),
     ("POST", "/auth/api-tokens", {"name": "Till", "scopes": []}),
 ]
-LISTS = ["/profiles", "/identities", "/handles", "/routing-log", "/audits"]
+RECORD_LISTS = [*(f"/{kind}" for kind in KINDS), "/rewards/definitions"]
+LISTS = ["/profiles", "/identities", "/handles", "/routing-log", "/audits", *RECORD_LISTS]
 
 HOSTILE = [
     "'; DROP TABLE profiles_profile; --",
@@ -49,9 +61,12 @@ HOSTILE = [
 
 
 @pytest.fixture
-def writes(ada):
+def writes(api, ada):
     """WRITES with Ada's ids in their paths."""
     ids = {"id": ada["id"], "identity": ada["identities"][0]["id"]}
+    ids |= {kind: api.record(kind, body(f"{CARD}:1804974"))["id"] for kind, body in KINDS.items()}
+    definition = api.post("/rewards/definitions", {"name": "Birthday", "handle": "birthday", "value": 5})
+    ids["definition"] = definition.json()["data"]["id"]
     return [(method, path.format(**ids), good) for method, path, good in WRITES]
 
 

@@ -17,7 +17,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.validation import validate_schema
 
 from omneo_identity.api.errors import CONFLICTS, ERROR_CODES
-from omneo_identity.api.views import document as made
+from omneo_identity.api.views import document as whole_document
+from tests.api.conftest import KINDS
 
 METHODS = {"get", "post", "put", "delete"}
 
@@ -53,7 +54,7 @@ def test_the_document_is_valid_openapi_3_1(document) -> None:
 
 
 def test_the_document_is_made_once_per_process() -> None:
-    assert made() is made()
+    assert whole_document() is whole_document()
 
 
 def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -128,7 +129,8 @@ def test_the_examples_are_valid_by_their_own_schemas(document) -> None:
 def test_the_examples_show_every_field(document) -> None:
     """An example of an answer leaves out nothing that the answer always has, and shows nothing else."""
     schemas = document["components"]["schemas"]
-    for name in ("Profile", "Identity", "Handle", "RoutingLog", "Audit", "Token"):
+    records = ("Transaction", "Interaction", "Point", "Reward", "RewardDefinition")
+    for name in ("Profile", "Identity", "Handle", "RoutingLog", "Audit", "Token", *records):
         (operation, content) = next(
             (label, body)
             for label, one in operations(document)
@@ -144,6 +146,8 @@ def test_the_examples_show_every_field(document) -> None:
 def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
     card = ada["identities"][0]["id"]
     api.profile(identities=[{"handle": "pos", "identifier": "of Eve"}])
+    made = {kind: str(api.record(kind, body("loyalty-card:1804974"))["id"]) for kind, body in KINDS.items()}
+    definition = api.post("/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}).json()["data"]
     example = ada["id"], "b1d6f3ec-38cd-4747-b7f3-6649c9c05c5d"
     for name, operation in operations(document):
         if "requestBody" not in operation:
@@ -151,7 +155,10 @@ def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
         method, path = name.split(" ")
         path = path.replace("{profile_id}", ada["id"]).replace("{identity_id}", str(card))
         path = path.replace("{handle}", "loyalty-card").replace("{name}", "loyalty-card").removeprefix("/api/v3")
-        path = path.replace("{attribute}", "loyalty:tier")
+        path = path.replace("{attribute}", "loyalty:tier").replace("{definition_id}", str(definition["id"]))
+        path = path.replace("{record_id}", made.get(path.split("/")[1], ""))
+        if path == "/transactions/update-create":
+            api.delete(f"/transactions/{api.data('/transactions/external/T07-000381')['id']}")
         (shown,) = operation["requestBody"]["content"]["application/json"]["examples"].values()
         body = {
             field: value.replace(example[1], example[0]) if isinstance(value, str) else value

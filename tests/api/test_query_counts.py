@@ -10,12 +10,22 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from identities import lookup
 from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
-from profiles.models import Audit, Profile
-from tests.api.conftest import CARD
+from profiles.models import (
+    Audit,
+    Interaction,
+    Point,
+    Profile,
+    Reward,
+    RewardDefinition,
+    Transaction,
+    TransactionItem,
+)
+from tests.api.conftest import CARD, KINDS
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +43,11 @@ LISTS = [
     ("/identities?include=profile", TOKEN + PAGE),
     ("/identities?filter[is_active]=1&sort=-updated_at", TOKEN + PAGE),
     ("/identities?filter[handle]=loyalty-card", TOKEN + PAGE + 1),  # What the handle is called today.
+    *((f"/{kind}", TOKEN + PAGE) for kind in KINDS),
+    *((f"/{kind}?filter[profile_id]={{id}}", TOKEN + PAGE + 1) for kind in KINDS),  # The profile, which may be merged.
+    *((f"/{kind}?filter[source]=staff&sort=created_at", TOKEN + PAGE) for kind in KINDS),
+    *((f"/profiles/{{id}}/{kind}", TOKEN + PAGE + 1) for kind in ("transactions", "interactions", "rewards")),
+    ("/rewards/definitions", TOKEN + ROWS),
     ("/handles", TOKEN + ROWS),
     ("/routing-log", TOKEN + ROWS),
     ("/routing-log?filter[outcome]=refused", TOKEN + ROWS),
@@ -65,6 +80,22 @@ def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
     Handle.objects.bulk_create(Handle(name=name, fold=name) for name in (uuid.uuid4().hex for _number in range(count)))
     for _number in range(count):
         ApiToken.issue(user=operator, name="Till", scopes=SCOPES)
+    now = timezone.now()
+    definition = RewardDefinition.objects.bulk_create(
+        RewardDefinition(name="Gift", handle=uuid.uuid4().hex) for _number in range(count)
+    )[0]
+    balance = {"profile_id": ada["id"], "value_initial": 1, "value_remaining": 1, "issued_at": now}
+    sales = Transaction.objects.bulk_create(
+        Transaction(profile_id=ada["id"], total=1, transacted_at=now, timezone="UTC") for _number in range(count)
+    )
+    TransactionItem.objects.bulk_create(
+        TransactionItem(transaction=one, position=number, name="Tea", quantity=1, price_current=1, price_sell=1)
+        for one in sales
+        for number in range(3)
+    )
+    Interaction.objects.bulk_create(Interaction(profile_id=ada["id"], signal=1) for _number in range(count))
+    Point.objects.bulk_create(Point(**balance) for _number in range(count))
+    Reward.objects.bulk_create(Reward(**balance, definition=definition) for _number in range(count))
 
 
 @pytest.mark.parametrize(("path", "queries"), LISTS)
