@@ -5,6 +5,7 @@ Like `routing`, every function runs in a transaction of its own and survives rac
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -192,20 +193,23 @@ def _changed(row: R, incoming: Incoming, write: Write) -> Recorded[R]:
     namesake = _on_file(type(row), incoming.fields.get("external_id"), row.source)
     if namesake is not None and namesake.pk != row.pk:
         raise _exists(namesake)
+    before = _state(row)
     old = {name: getattr(row, name) for name in (*incoming.fields, "profile_id")}
     for name, value in incoming.fields.items():
         setattr(row, name, value)
     _keep_definition(row)
     row.addressed = row.addressed or incoming.named
     routed = _bring(row, case, case.decide(kept=row.profile))
-    row.updated_at = timezone.now()
-    row.save(force_update=True)
-    changed = {name: getattr(row, name) for name in old if getattr(row, name) != old[name]}
-    if _write_items(row, incoming.items):
+    are_other_items = _write_items(row, incoming.items)
+    if are_other_items or _state(row) != before:
+        row.updated_at = timezone.now()
+        row.save(force_update=True)
+    changed = {name: getattr(row, name) for name in old if _exact(getattr(row, name)) != _exact(old[name])}
+    if are_other_items:
         changed["items"] = len(incoming.items or ())
     if changed:
-        before = {name: old[name] for name in changed if name in old}
-        auditing.write([auditing.entry("updated", row, by=write.by, profile=row.profile, old=before, new=changed)])
+        former = {name: old[name] for name in changed if name in old}
+        auditing.write([auditing.entry("updated", row, by=write.by, profile=row.profile, old=former, new=changed)])
     return Recorded(row, routed)
 
 
@@ -351,13 +355,23 @@ def _write_items(row: Record, items: Sequence[Mapping[str, Any]] | None) -> bool
         return False
     new = [TransactionItem(transaction=row, position=position, **item) for position, item in enumerate(items)]
     columns = ("name", "quantity", "price_current", "price_sell", "extra")
-    before = [[getattr(one, name) for name in columns] for one in row.items.order_by("position")]
-    if before == [[getattr(one, name) for name in columns] for one in new]:
+    old = row.items.order_by("position")
+    before, after = ([[_exact(getattr(one, name)) for name in columns] for one in rows] for rows in (old, new))
+    if before == after:
         return False
     if before:
         row.items.all().delete()
     TransactionItem.objects.bulk_create(new)
     return True
+
+
+def _state(row: Record) -> list[Any]:
+    return [_exact(getattr(row, column.attname)) for column in row._meta.concrete_fields]
+
+
+def _exact(value: Any) -> Any:
+    """A value for comparing: to Python, false is 0 and true is 1, and in what clients keep they are not."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list | int | float) else value
 
 
 def _known_by(row: Record) -> dict[str, Any]:

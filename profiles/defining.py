@@ -19,7 +19,7 @@ def define(fields: Mapping[str, Any], *, by: By) -> RewardDefinition:
     """Make a definition of rewards. In: its columns. Raises Refused `definition_exists`."""
     with transaction.atomic():
         row = RewardDefinition(**fields)
-        _save(row, force_insert=True)
+        _save(row)
         auditing.write([auditing.entry("created", row, by=by, new=fields)])
         return row
 
@@ -37,7 +37,7 @@ def redefine(pk: int, fields: Mapping[str, Any], *, by: By) -> RewardDefinition:
             for name, value in new.items():
                 setattr(row, name, value)
             row.updated_at = timezone.now()
-            _save(row, force_update=True)
+            _save(row)
             auditing.write([auditing.entry("updated", row, by=by, old=old, new=new)])
         return row
 
@@ -54,10 +54,10 @@ def undefine(pk: int, *, by: By) -> None:
         row.delete()
 
 
-def _save(row: RewardDefinition, **how: bool) -> None:
+def _save(row: RewardDefinition) -> None:
     try:
         with transaction.atomic():
-            row.save(**how)
+            row.save(force_insert=row._state.adding, force_update=not row._state.adding)
     except IntegrityError as error:
         # Nothing else of it is unique.
         raise Refused("definition_exists", _("Another definition has this handle."), field="handle") from error

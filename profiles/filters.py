@@ -107,7 +107,7 @@ class TransactionFilterSet(RecordFilterSet):
 
     Meta = OwnTransactionFilterSet.Meta
 
-    def filter_external_id(self, queryset: QuerySet[Record], name: str, value: str) -> QuerySet[Record]:
+    def filter_external_id(self, queryset: QuerySet[Transaction], name: str, value: str) -> QuerySet[Transaction]:
         return queryset.filter(external_id=value)
 
 

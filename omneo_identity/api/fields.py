@@ -8,7 +8,7 @@ import json
 import re
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
@@ -233,7 +233,7 @@ class ScalarField(serializers.Field[Any, Any, Any, Any]):
 class FreeJSON:
     """Whatever a client keeps here, within bounds of size and depth."""
 
-    sentences = {"size": _("This is larger than 64 kB or nested too deep.")}
+    sentences: ClassVar[dict[str, Any]] = {"size": _("This is larger than 64 kB or nested too deep.")}
 
     @staticmethod
     def is_too_much(value: Any) -> bool:

@@ -40,6 +40,8 @@ One customer is one **profile**; an **identity** is a pair (handle, identifier) 
   which it knows.
 - **Times** are UTC, `YYYY-MM-DD HH:MM:SS`. Input may be ISO 8601; without a zone it is UTC.
 - **`X-Request-ID`** is taken from the request (1 to 128 letters, digits, `.`, `_`, `-`) or made, and returned.
+- **Amounts** are exact: a JSON number or decimal text on input, with at most 13 digits before the point and rounded,
+  half to even, to six places; a JSON number in answers.
 - **Errors**: 400 for a body that is not JSON, 401 without a valid token, 403 without the scope, 404 for a row that is
   not there, 405 for a method that a path does not have, 409 when the state of things is against it, 411 for a body
   without its length, 413 for one that is too large, 422 for input that is not valid, 429 past the token's rate limit,

@@ -139,7 +139,7 @@ class IncomingSerializer(serializers.Serializer[Any]):
         return current is not None and same_zone and fields[name] == instant_text(current)
 
     def _zone(self, fields: Mapping[str, Any], row: Any) -> zoneinfo.ZoneInfo:
-        return zoneinfo.ZoneInfo(fields.get("timezone") or getattr(row, "timezone", "UTC"))
+        return zoneinfo.ZoneInfo(str(fields.get("timezone") or getattr(row, "timezone", "UTC")))
 
     def _named(self, attrs: Mapping[str, Any]) -> Named:
         id_, sent, bare = None, [], None

@@ -111,12 +111,13 @@ def test_a_definition_that_is_not_there_is_a_422(api, ada, unchanged, kind, valu
 
 
 def test_a_profiles_balances_are_what_remains(api, ada, bo) -> None:
-    for value, more in (
+    given: list[tuple[Any, dict[str, str]]] = [
         (0.1, {}),
         (0.2, {}),
         ("99.7", {"value_remaining": "9.7"}),
         (50, {"expires_at": "2020-01-01 00:00:00"}),
-    ):
+    ]
+    for value, more in given:
         api.record("points", points(ADAS, value_initial=value, **more))
         api.record("rewards", reward(ADAS, value_initial=value, **more))
 
@@ -167,7 +168,7 @@ def test_one_is_read_changed_and_deleted_by_its_id(api, ada, definition) -> None
     path = f"/rewards/{made['id']}"
     assert api.data(path) == made
 
-    for body, changed in (
+    changes: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
         ({"value_remaining": 5}, {}),
         ({"value_initial": "30.5"}, {}),
         ({"reward_definition_id": definition["id"]}, None),
@@ -175,7 +176,8 @@ def test_one_is_read_changed_and_deleted_by_its_id(api, ada, definition) -> None
         ({"expires_at": "2027-01-02 00:00:00"}, {"expires_at": "2027-01-01 13:00:00"}),
         ({"expires_at": None}, {}),
         ({"value_remaining": None}, {"value_remaining": 5}),
-    ):
+    ]
+    for body, changed in changes:
         before = api.data(path)
         data = api.put(path, body).json()["data"]
         if changed is None:
@@ -209,9 +211,10 @@ def test_times_of_a_reward_are_local(api, ada, unchanged) -> None:
     data = api.record("rewards", reward(ADAS, issued_at="2026-10-04 02:30:00", expires_at="2026-04-05T02:30:00Z"))
     assert (data["issued_at"], data["expires_at"]) == ("2026-10-03 16:30:00", "2026-04-05 02:30:00")
 
+    wrong: list[Any] = ["", "soon", 7, [], "0001-01-01"]
     with unchanged():
         for name in ("issued_at", "expires_at"):
-            for value in ("", "soon", 7, [], "0001-01-01"):
+            for value in wrong:
                 refused(api.post("/rewards", reward(ADAS, **{name: value})), "invalid", name)
         # The last hour of the calendar, which is no time in UTC.
         body = reward(ADAS, timezone="America/New_York", expires_at="9999-12-31 23:00:00")
@@ -282,7 +285,7 @@ def test_what_a_definition_must_have(api, unchanged, name) -> None:
         refused(api.post("/rewards/definitions", body), "required", name)
 
 
-WRONG = [None, True, 7, -1.5, 10**400, "", "x" * 70_000, [], {}, "9" * 400, "NaN"]
+WRONG: list[Any] = [None, True, 7, -1.5, 10**400, "", "x" * 70_000, [], {}, "9" * 400, "NaN"]
 
 
 @pytest.mark.parametrize("field", DEFINITION)

@@ -26,7 +26,8 @@ from schemathesis.specs.openapi.checks import (
 from identities.models import Identity, RoutingLogEntry
 from omneo_identity.api.views import document
 from omneo_identity.wsgi import application
-from profiles.models import Audit
+from profiles.models import RECORDS, Audit, TransactionItem
+from tests.api.conftest import KINDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
@@ -56,7 +57,16 @@ def as_read(value: Any, name: str = "") -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-BOOLEANS = {"is_active", "is_primary", "single_valued", "immutable", "sensitive"}
+BOOLEANS = {
+    "is_active",
+    "is_primary",
+    "single_valued",
+    "immutable",
+    "sensitive",
+    "is_void",
+    "is_assignable",
+    "is_published",
+}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -77,7 +87,12 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
     card = Identity.objects.get(handle="loyalty-card", profile_id=ada["id"])
     refused = api.post(f"/profiles/{bo['id']}/identities", {"handle": card.handle_id, "identifier": card.identifier})
     assert refused.status_code == 422
+    definition = api.post("/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}).json()["data"]
     return {
+        "record_id": records_of_one_id(api),
+        "definition_id": definition["id"],
+        "external_id": "T7-1",
+        "timezone": "Australia/Melbourne",
         "profile_id": ada["id"],
         "identity_id": card.pk,
         "handle": card.handle_id,
@@ -90,6 +105,17 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
         "token_id": caller("read-profiles").token.pk,
         "email": ada["email"],
     }
+
+
+def records_of_one_id(api: Any) -> int:
+    """Make a record of each kind, all with one id: paths name it alike."""
+    one_id = 1_000
+    for kind, body in KINDS.items():
+        made = api.record(kind, body("loyalty-card:1804974") | {"external_id": "T7-1"})["id"]
+        rows: Any = RECORDS[kind.removesuffix("s")]._default_manager.filter(pk=made)
+        rows.update(id=one_id)
+    TransactionItem.objects.update(transaction_id=one_id)
+    return one_id
 
 
 @pytest.fixture
