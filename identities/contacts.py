@@ -5,7 +5,7 @@ Everything here runs inside an operation that holds the profile's lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from identities import handles
@@ -61,14 +61,14 @@ def show(profile: Profile, handle: str, identity: Identity | None) -> None:
     profile.mobile_phone_national = national
 
 
-def show_what_is_left(profile: Profile) -> list[str]:
+def show_what_is_left(profile: Profile, handles: Collection[str] = (EMAIL, MOBILE_PHONE)) -> list[str]:
     """Where the shown pair has left the profile, show the oldest that it still holds, else nothing.
 
     A pair that was away and came back in another spelling is shown in that spelling. Returns the names of the fields
     that changed, for the answer to report. The caller saves the profile.
     """
     changed = []
-    for handle in (EMAIL, MOBILE_PHONE):
+    for handle in handles:
         column = profile.email if handle == EMAIL else profile.mobile_phone
         if column and shown(profile, handle) is None:
             held = list(profile.identities.filter(handle=handle).order_by("pk"))

@@ -199,7 +199,8 @@ def last_move(row: Identity | Record) -> Move | None:
 def show_contacts(row: Identity, former: Profile, profile: Profile, *, by: By) -> list[contacts.Changed]:
     column = row.handle_id
     before = {one.pk: getattr(one, column) for one in (former, profile)}
-    contacts.show_what_is_left(former)
+    # No more than this one, which is what is saved and audited below: the other may be on its way, too.
+    contacts.show_what_is_left(former, [column])
     if contacts.shown(profile, row.handle_id) is None:
         contacts.show(profile, row.handle_id, row)
     changed = [one for one in (former, profile) if getattr(one, column) != before[one.pk]]
