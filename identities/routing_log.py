@@ -13,9 +13,10 @@ from django.db.models import Q
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from identities import matching
 from identities.handles import mask
 from identities.models import Handle, Pair, RoutingLogEntry, fold_handle
-from identities.normalising import storable
+from identities.normalising import forms, storable
 
 MOST_PAYLOAD_BYTES = 16_384
 
@@ -130,7 +131,19 @@ def _sensitive(noted: Iterable[tuple[RoutingLogEntry, list[Pair]]]) -> set[str]:
     for payload in {id(entry.payload): entry.payload for entry, _pairs in noted}.values():
         named |= {one["handle"] for one in payload.get("identities", [])}
     known = Handle.objects.filter(fold__in={fold_handle(storable(name)) for name in named})
-    return set(known.filter(Q(sensitive=True) | Q(renamed_to__sensitive=True)).values_list("fold", flat=True))
+    folds = set(known.filter(Q(sensitive=True) | Q(renamed_to__sensitive=True)).values_list("fold", flat=True))
+    return folds | {""} if _is_sensitive_under_some_handle(noted) else folds
+
+
+def _is_sensitive_under_some_handle(noted: Iterable[tuple[RoutingLogEntry, list[Pair]]]) -> bool:
+    """Whether an identifier that came without a handle is one that a sensitive handle protects."""
+    texts = {
+        one["identifier"]
+        for payload in {id(entry.payload): entry.payload for entry, _pairs in noted}.values()
+        for one in payload.get("identities", [])
+        if not one["handle"]
+    }
+    return any(matching.having(forms(text)).filter(handle__sensitive=True).exists() for text in texts)
 
 
 def _masked(payload: Mapping[str, Any], sensitive: Collection[str]) -> Mapping[str, Any]:
