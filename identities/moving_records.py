@@ -9,10 +9,9 @@ from typing import TypeVar
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import handles, matching
+from identities import lookup
 from identities.handles import Sent
 from identities.holding import settle
-from identities.models import Extension, Identity
 from identities.moving import literal, note_moves
 from identities.recording import locked
 from profiles import auditing
@@ -48,11 +47,12 @@ def move_record(kind: type[R], pk: int, *, to: uuid.UUID | None, reason: str, by
     return settle(attempt)
 
 
-def named_by(sent: Sequence[Sent], *, writer: Extension | None) -> uuid.UUID:
-    """The one live profile that these pairs name. Raises Refused `unknown_identity` or `ambiguous_identities`."""
-    found = [answer for answer in handles.read(sent, writer=writer) if isinstance(answer, Identity)]
-    rows = matching.owned({identity.pair for identity in found}).values()
-    owners = set(Identity.objects.live().filter(pk__in=[row.pk for row in rows]).values_list("profile_id", flat=True))
+def named_by(sent: Sequence[Sent]) -> uuid.UUID:
+    """The one live profile that these pairs name; looking them up is free, under reserved handles too (API.md 2).
+
+    Raises Refused `unknown_identity` or `ambiguous_identities`.
+    """
+    owners = {owner for owner in lookup.resolve([one.pair for one in sent]) if owner is not None}
     if not owners:
         raise Refused("unknown_identity", _("No profile has one of these identities."), field="identities")
     if len(owners) > 1:

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+import uuid
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from identities import routing
+import pytest
+
+from identities import recording, routing
 from identities.handles import Sent
-from identities.models import EMAIL, MOBILE_PHONE, Extension, Identity, RoutingLogEntry
+from identities.models import BUILT_IN, EMAIL, MOBILE_PHONE, Extension, Identity, RoutingLogEntry
 from identities.outcomes import Routed
+from identities.recording import Incoming, Recorded
 from profiles.auditing import By
-from profiles.models import Profile
+from profiles.models import (
+    RECORDS,
+    Interaction,
+    Move,
+    Point,
+    Profile,
+    Record,
+    Reward,
+    Transaction,
+)
+from profiles.models.record import of_kind
+
+NOON = datetime.datetime(2026, 11, 25, 12, tzinfo=datetime.UTC)
+
+# The least that a record of each kind must have.
+FIELDS: dict[type[Record], dict[str, Any]] = {
+    Transaction: {"total": Decimal("19.99"), "transacted_at": NOON, "timezone": "Australia/Melbourne"},
+    Interaction: {"action": "visit", "channel": "location", "signal": 1, "name": "Visit", "namespace": "shop"},
+    Point: {"value_initial": Decimal(10), "value_remaining": Decimal(10), "issued_at": NOON},
+    Reward: {"value_initial": Decimal(5), "value_remaining": Decimal(5), "issued_at": NOON, "timezone": "UTC"},
+}
+
+every_kind = pytest.mark.parametrize("kind", FIELDS)
 
 
 def sent(pair: str) -> Sent:
@@ -43,6 +71,37 @@ def update(profile: Profile, *, by: By, source: Extension | None = None, **field
     return routing.update(profile.pk, fields=fields, contact=contact, by=by, source=source)
 
 
+def incoming(
+    kind: type[Record],
+    *pairs: str,
+    named: uuid.UUID | None = None,
+    bare: str | None = None,
+    items: Sequence[Mapping[str, Any]] | None = None,
+    **fields: Any,
+) -> Incoming:
+    """A record as it comes in, with no more than it must have unless `fields` say more."""
+    return Incoming({**FIELDS[kind], **fields}, items, [sent(pair) for pair in pairs], named, bare)
+
+
+def come(
+    kind: type[Record], *pairs: str, by: By, source: Extension | None = None, upsert: bool = False, **more: Any
+) -> Recorded[Any]:
+    """A record comes in with these pairs; see `incoming`."""
+    return recording.record(kind, incoming(kind, *pairs, **more), upsert=upsert, by=by, source=source)
+
+
+def change(record: Record, *pairs: str, by: By, source: Extension | None = None, **more: Any) -> Recorded[Any]:
+    """The record on file is changed by what comes in with these pairs: only the columns that are named."""
+    named, bare, items = (more.pop(name, None) for name in ("named", "bare", "items"))
+    sent_now = Incoming(more, items, [sent(pair) for pair in pairs], named, bare)
+    return recording.change(type(record), record.pk, sent_now, by=by, source=source)
+
+
+def records_of(profile: Profile | None) -> list[Record]:
+    """Every record of the profile, or of nobody."""
+    return [row for model in RECORDS.values() for row in of_kind(model).filter(profile=profile).order_by("pk")]
+
+
 def pairs_of(profile: Profile) -> list[str]:
     """Every pair that the profile holds, contact points too."""
     return sorted(str(identity.pair) for identity in profile.identities.all())
@@ -53,6 +112,7 @@ def everything_of(profile: Profile) -> dict[str, Any]:
     return {
         "columns": Profile.objects.filter(pk=profile.pk).values().get(),
         "identities": list(profile.identities.order_by("pk").values()),
+        "records": [(row.kind, row.pk) for row in records_of(profile)],
     }
 
 
@@ -71,3 +131,25 @@ def assert_sound() -> None:
         assert national == (profile.mobile_phone or "+")
     opened = RoutingLogEntry.objects.filter(review_status="open").values_list("fingerprint", flat=True)
     assert len(opened) == len(set(opened))
+    assert not Identity.objects.exclude(conflict=None).exclude(conflict__outcome="conflict").exists()
+    for kind, model in RECORDS.items():
+        moved = set(Move.objects.filter(subject_type=kind).values_list("subject_key", flat=True))
+        for record in of_kind(model).select_related("brought_by", "profile"):
+            assert_record_is_sound(record, was_moved=str(record.pk) in moved)
+    for transaction in Transaction.objects.prefetch_related("items"):
+        positions = [item.position for item in transaction.items.all()]
+        assert positions == list(range(len(positions)))
+
+
+def assert_record_is_sound(record: Record, *, was_moved: bool) -> None:
+    """How a record came is told in full, and agrees with where it is."""
+    assert record.profile is None or record.profile.merged_into_id is None
+    decided_by = Record.DecidedBy(record.decided_by)
+    by_pair = decided_by in (Record.DecidedBy.IDENTITY, Record.DecidedBy.CONTACT, Record.DecidedBy.NEW)
+    assert bool(record.brought_by_handle and record.brought_by_identifier) == by_pair
+    assert record.brought_by is None or by_pair, "What brought it is on file, or its text is."
+    assert (record.brought_by_handle in BUILT_IN) == (decided_by == Record.DecidedBy.CONTACT) or (
+        decided_by == Record.DecidedBy.NEW
+    )
+    assert (record.profile is None) == (decided_by == Record.DecidedBy.NOBODY) or was_moved
+    assert decided_by != Record.DecidedBy.ID or record.addressed is not None

@@ -122,7 +122,7 @@ class RecordViewSet(ApiViewSet):
         where = body.validated_data
         to = where.get("profile_id")
         if "identities" in where:
-            to = moving_records.named_by(where["identities"], writer=source(request))
+            to = moving_records.named_by(where["identities"])
         reason = where.get("reason") or ""
         row = moving_records.move_record(self.kind, record_id, to=to, reason=reason, by=by(request))
         return one(self.document(row.pk))
