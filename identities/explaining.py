@@ -47,6 +47,9 @@ def _decision(told: Why) -> str:
     record = told.record
     pair = _shown(told)
     match record.decided_by:
+        case DecidedBy.IDENTITY if told.moves:
+            words = {"pair": pair, "profile": told.moves[0].from_profile_id}
+            return _("It named %(pair)s, which the profile %(profile)s was known by.") % words
         case DecidedBy.IDENTITY:
             return _("It named %(pair)s, which this profile was known by.") % {"pair": pair}
         case DecidedBy.ID:
