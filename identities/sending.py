@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +32,12 @@ class Carried:
     identities: list[Identity] = field(default_factory=list)
     records: dict[str, list[Record]] = field(default_factory=dict)
     contacts_changed: list[contacts.Changed] = field(default_factory=list)
+
+    @property
+    def profile_ids(self) -> set[uuid.UUID]:
+        """Where all of it is."""
+        rows: list[Identity | Record] = [*self.identities, *(row for rows in self.records.values() for row in rows)]
+        return {row.profile_id for row in rows if row.profile_id is not None}
 
     @property
     def keys(self) -> dict[str, list[int]]:
@@ -68,14 +73,10 @@ def send(entry_id: int, *, to: uuid.UUID, note: str, by: By) -> Carried:
         if to not in candidates(entry):
             raise Refused("not_a_candidate", _("The entry does not name this profile."), field="profile_id")
         seen = _carried(entry, to)
-        rows: list[Identity | Record] = [*seen.identities, *(row for rows in seen.records.values() for row in rows)]
-        held = hold(
-            [row.pair for row in seen.identities],
-            profile_ids=[to, *(row.profile_id for row in rows if row.profile_id is not None)],
-        )
+        held = hold([row.pair for row in seen.identities], profile_ids={to, *seen.profile_ids})
         profile = moving.literal(held.profiles.get(to))
         carried = _carried(entry, to)
-        if carried.keys != seen.keys:
+        if carried.keys != seen.keys or not carried.profile_ids <= held.profiles.keys():
             raise Changed
         _send_identities(carried, profile, held=held, note=note, by=by)
         for records in carried.records.values():
@@ -87,29 +88,41 @@ def send(entry_id: int, *, to: uuid.UUID, note: str, by: By) -> Carried:
 
 
 def _carried(entry: RoutingLogEntry, to: uuid.UUID) -> Carried:
-    tagged = _not_by_hand("identity", Identity.objects.live().filter(conflict=entry))
     all_tagged: dict[int, Identity] = {}
-    frontier: list[Any] = tagged
+    frontier = _following(entry, "identity", Identity.objects.live().filter(conflict=entry))
     while frontier:
         all_tagged |= {row.pk: row for row in frontier}
         brought = Identity.objects.live().filter(brought_by__in=frontier).exclude(pk__in=all_tagged)
-        frontier = _not_by_hand("identity", brought)
+        frontier = _following(entry, "identity", brought)
     carried = Carried([row for row in all_tagged.values() if row.profile_id != to])
     for kind, model in RECORDS.items():
         came = of_kind(model).filter(Q(log_entry=entry) | Q(brought_by__in=all_tagged)).exclude(profile=to)
-        if rows := _not_by_hand(kind, came):
+        if rows := _following(entry, kind, came):
             carried.records[kind] = rows
     return carried
 
 
-def _not_by_hand(kind: str, rows: QuerySet[Any]) -> list[Any]:
+def _following(entry: RoutingLogEntry, kind: str, rows: QuerySet[Any]) -> list[Any]:
+    """Those of the rows whose place nothing but this entry decides.
+
+    What somebody has moved by hand stays, and what came by another entry, too, once that was decided for a profile
+    which this one does not name.
+    """
     found = list(rows.order_by("pk"))
-    by_hand = _moved_by_hand(kind, [row.pk for row in found])
-    return [row for row in found if str(row.pk) not in by_hand]
+    moves = moving.standing(kind, [row.pk for row in found])
+    by_hand = set(moves.filter(cause=Move.Cause.ASKED).values_list("subject_key", flat=True))
+    elsewhere = moves.filter(cause=Move.Cause.DECIDED).exclude(to_profile__in=candidates(entry))
+    decided = set(elsewhere.values_list("subject_key", flat=True))
+    return [
+        row
+        for row in found
+        if (key := str(row.pk)) not in by_hand and (key not in decided or _came_by(row) == entry.pk)
+    ]
 
 
-def _moved_by_hand(kind: str, keys: Collection[int]) -> set[str]:
-    return set(moving.standing(kind, keys).filter(cause=Move.Cause.ASKED).values_list("subject_key", flat=True))
+def _came_by(row: Identity | Record) -> int | None:
+    """The entry whose decision a row follows first of all."""
+    return row.conflict_id if isinstance(row, Identity) else row.log_entry_id
 
 
 def _send_identities(carried: Carried, profile: Profile, *, held: Held, note: str, by: By) -> None:
