@@ -52,7 +52,8 @@ class Decision:
     """Where a record belongs. `profile` is None for a new profile (`decided_by` new) and for nobody's record.
 
     `known` are the identities among its pairs that live profiles hold; `requested` is the live profile that the
-    caller named by id, `set_aside` the refusal of an id that names none.
+    caller named by id, `set_aside` the refusal of an id that names none. `by_contact` says that nothing but a contact
+    point ties the record to the profile, directly or by pairs that came so themselves (rule 4).
     """
 
     profile: Profile | None
@@ -61,6 +62,7 @@ class Decision:
     known: list[Identity] = field(default_factory=list)
     requested: Profile | None = None
     set_aside: Refused | None = None
+    by_contact: bool = False
 
     @property
     def is_conflict(self) -> bool:
@@ -102,19 +104,20 @@ def highest(known: Collection[Identity], pairs: Mapping[Pair, Any]) -> Identity 
     return max(known, key=lambda row: (pairs[row.pair].handle.priority, -row.pk), default=None)
 
 
-def decide(wanted: Wanted, named: Named | None, *, held: Held, kept: Profile | None = None) -> Decision:
+def decide(wanted: Wanted, named: Named | None, *, held: Held, kept: Record | None = None) -> Decision:
     """Say where a record belongs.
 
-    In: its pairs, the id that was named, what is locked, and the profile that a record on file keeps. Raises
+    In: its pairs, the id that was named, what is locked, and the record on file if that stays where it is. Raises
     Profile.DoesNotExist for an unknown id with nothing usable beside it, and Changed.
     """
     known = [held.identities[pair] for pair in wanted.pairs if held.owner(pair)]
     contacts = [held.identities[pair] for pair in wanted.contacts if held.owner(pair)]
     addressed = _addressed(named, held)
     requested = addressed if addressed is not None and addressed.is_live else None
-    decision = Decision(kept, DecidedBy.ID, known=[*known, *contacts], requested=requested)
+    decision = Decision(None, DecidedBy.ID, known=[*known, *contacts], requested=requested)
     if kept is not None:
-        pass
+        decision.profile = kept.profile
+        decision.identity = highest(_of(kept.profile, known), wanted.pairs) or _still_there(kept)
     elif decider := highest(known, wanted.pairs):
         decision.profile, decision.identity = held.profiles[decider.profile_id], decider
         decision.decided_by = DecidedBy.IDENTITY
@@ -133,9 +136,32 @@ def decide(wanted: Wanted, named: Named | None, *, held: Held, kept: Profile | N
         raise Profile.DoesNotExist
     else:
         decision.decided_by = DecidedBy.NOBODY
-    if named is not None and requested is None:
+    if named is not None and requested is None and (kept is None or addressed != kept.profile):
         decision.set_aside = _not_followed(addressed)
+    if decision.profile is not None and decision.profile != requested:
+        decision.by_contact = _rests_on_contact(decision, _of(decision.profile, known), kept)
     return decision
+
+
+def _of(profile: Profile | None, rows: Collection[Identity]) -> list[Identity]:
+    return [row for row in rows if profile is not None and row.profile_id == profile.pk]
+
+
+def _rests_on_contact(decision: Decision, known: Collection[Identity], kept: Record | None) -> bool:
+    """Whether the ties to the profile are contact points, and pairs which came to it by nothing better.
+
+    A record on file whose ties are gone counts as such, too: whoever sends it again proves nothing.
+    """
+    ties = known or ([decision.identity] if decision.identity else [])
+    if not ties:
+        return kept is not None and kept.decided_by in (DecidedBy.CONTACT, DecidedBy.IDENTITY)
+    return all(row.by_contact or row.handle_id in BUILT_IN for row in ties)
+
+
+def _still_there(kept: Record) -> Identity | None:
+    """What brought a record, unless it has left the profile since: it would bring nothing there today."""
+    brought_by = kept.brought_by
+    return brought_by if brought_by is not None and brought_by.profile_id == kept.profile_id else None
 
 
 def _addressed(named: Named | None, held: Held) -> Profile | None:

@@ -21,6 +21,7 @@ from identities.deciding import PROFILE_ID, Decision, Named, Wanted
 from identities.handles import Sent
 from identities.holding import Changed, Held, hold, settle
 from identities.models import Extension, Identity, Pair
+from identities.moving import last_move
 from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
 from profiles import auditing
 from profiles.auditing import By
@@ -112,7 +113,7 @@ def change(kind: type[R], pk: int, incoming: Incoming, *, by: By, source: Extens
     """Change the columns of a record that are named, and its items if they are.
 
     A record that has a profile keeps it: pairs that name another are logged, unknown ones attach to its own. One of
-    nobody is routed. Raises the kind's DoesNotExist, and Refused as `record` does.
+    nobody is routed, unless a person made it so. Raises the kind's DoesNotExist, and Refused as `record` does.
     """
     write = Write(kind.kind, incoming.payload, by, source)
     return settle(lambda: _changed(of_kind(kind).get(pk=pk), incoming, write))
@@ -166,7 +167,7 @@ class _Case:
     named: Named | None
     held: Held
 
-    def decide(self, kept: Profile | None = None) -> Decision:
+    def decide(self, kept: Record | None = None) -> Decision:
         decision = deciding.decide(self.wanted, self.named, held=self.held, kept=kept)
         if self.wanted.found is not None and self.held.owner(self.wanted.found) is None:
             # An identifier without a handle only ever finds a pair. One that has gone since must not be made anew.
@@ -179,7 +180,7 @@ def _made(kind: type[R], incoming: Incoming, write: Write) -> Recorded[R]:
     case = _Case(incoming, write, wanted, named, hold(wanted.all, profile_ids=_ids(named)))
     row = kind(source=write.source, addressed=incoming.named, **incoming.fields)
     _keep_definition(row)
-    routed = _bring(row, case, case.decide())
+    routed = _bring(row, case, case.decide(), is_kept=False)
     row.save(force_insert=True)
     _write_items(row, incoming.items)
     auditing.write([auditing.entry("created", row, by=write.by, profile=row.profile, new=_known_by(row))])
@@ -199,7 +200,8 @@ def _changed(row: R, incoming: Incoming, write: Write) -> Recorded[R]:
         setattr(row, name, value)
     _keep_definition(row)
     row.addressed = row.addressed or incoming.named
-    routed = _bring(row, case, case.decide(kept=row.profile))
+    kept = row if row.profile is not None or _was_made_nobodys(row) else None
+    routed = _bring(row, case, case.decide(kept), is_kept=kept is not None)
     are_other_items = _write_items(row, incoming.items)
     if are_other_items or _state(row) != before:
         row.updated_at = timezone.now()
@@ -218,7 +220,8 @@ def _read(incoming: Incoming, write: Write) -> tuple[Wanted, Named | None]:
     sent = [*incoming.sent, *([Sent(*found.pair)] if found else [])]
     wanted = deciding.read(sent, writer=write.source)
     if found is not None:
-        wanted.found = found.pair
+        # Unless the catalogue no longer takes it, and it is among the refused.
+        wanted.found = found.pair if found.pair in wanted.pairs else None
     elif incoming.bare is not None:
         message = _("No profile, or more than one, is known by %(identifier)s alone: name its handle, too.")
         refusal = Refused("unknown_identifier", message % {"identifier": incoming.bare}, field="identifier")
@@ -231,9 +234,13 @@ def _ids(named: Named | None) -> list[uuid.UUID]:
     return [named.profile_id] if named is not None and named.profile_id is not None else []
 
 
-def _bring(row: Record, case: _Case, decision: Decision) -> Brought:
+def _was_made_nobodys(row: Record) -> bool:
+    """Whether a person took a record from its profile, which no later copy of it undoes."""
+    return row.profile is None and last_move(row) is not None
+
+
+def _bring(row: Record, case: _Case, decision: Decision, *, is_kept: bool) -> Brought:
     """Put a record where it belongs, with the pairs that nobody has yet, and log what a person has to look at."""
-    was_nobodys = row.profile is None
     profile = _new_profile(case) if decision.decided_by == Record.DecidedBy.NEW else decision.profile
     routed: Brought = Routed(profile, _outcome(decision), decision.identity)
     routed.log_entry_id = _note_doubt(case, decision)
@@ -247,7 +254,7 @@ def _bring(row: Record, case: _Case, decision: Decision) -> Brought:
     if decision.decided_by == Record.DecidedBy.NEW:
         routed.identity = next(iter(attached), None)
     set_aside(routed, refusals, case.write)
-    if was_nobodys:
+    if not is_kept:
         row.profile, row.decided_by = profile, decision.decided_by
         _tag(row, routed.identity)
     if is_doubtful or row.log_entry_id is None:
@@ -290,8 +297,9 @@ def _attach(
     unknown = [identity for pair, identity in case.wanted.pairs.items() if case.held.owner(pair) is None]
     if not profile.is_live:
         # A record of a deleted profile is kept; its pairs would match nobody.
+        free = [*unknown, *(one for pair, one in case.wanted.contacts.items() if case.held.owner(pair) is None)]
         message = _("The record's profile is deleted.")
-        refusals |= {one.pair: Refused("profile_deleted", message, field="handle") for one in unknown}
+        refusals |= {one.pair: Refused("profile_deleted", message, field="handle") for one in free}
         return []
     too_many = over_limit(unknown, profile)
     refusals |= too_many
@@ -307,15 +315,13 @@ def _attach(
         "conflict": routed.log_entry_id if decision.is_conflict else None,
         "payload": case.write.payload,
     }
-    attached = attach(pairs, profile, by_contact=decision.decided_by == Record.DecidedBy.CONTACT, **common)
-    if not points:
-        return attached
     old = {identity.handle_id: getattr(profile, identity.handle_id) for identity in points}
+    # Contact points first, as in `routing`: whoever inserts the same pairs in another order could deadlock with it.
     shown = attach(points, profile, **common)
     for identity in shown:
         contacts.show(profile, identity.handle_id, identity)
     filling.save_changes(profile, old, by=case.write.by)
-    return [*attached, *shown]
+    return [*attach(pairs, profile, by_contact=decision.by_contact, **common), *shown]
 
 
 def _missing_contacts(profile: Profile, case: _Case, routed: Brought) -> list[Identity]:

@@ -101,6 +101,7 @@ def route(
             by=by,
             source=source,
             brought_by=decider,
+            by_contact=decider is not None and all(row.by_contact for row in known if row.profile_id == profile.pk),
             conflict=routed.log_entry_id,
             payload=payload,
         )
