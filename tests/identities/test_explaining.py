@@ -60,7 +60,7 @@ def test_it_says_what_the_log_has_of_it(ada: Profile, ada_again: Profile, bo: Pr
     assert sentences(refused)[1:] == [
         f"Something that it named could not be used; the routing log has it as entry {entries['refused']}."
     ]
-    assert explaining.why(conflict).log_entry.pk == entries["conflict"]
+    assert explaining.why(conflict).log_entry == RoutingLogEntry.objects.get(outcome="conflict")
 
 
 def test_it_says_what_people_did_since(ada: Profile, ada_again: Profile, bo: Profile, by: By) -> None:

@@ -45,7 +45,7 @@ class Copies:
     def send(self, copy: list[Pair], *, by: By) -> None:
         pairs = [str(pair) for pair in copy]
         if self.kind is Transaction:
-            more = {"external_id": f"R{self.number}", "total": Decimal(self.number)}
+            more: dict[str, Any] = {"external_id": f"R{self.number}", "total": Decimal(self.number)}
             self.row = come(Transaction, *pairs, upsert=True, by=by, **more).record
         elif self.row is None:
             more = {"value_remaining": Decimal(self.number)} if self.kind is Point else {}
@@ -146,7 +146,7 @@ class Recording(Writing):
         routed = recorded.routed
         if recorded.created:
             self.rows.append(recorded.record)
-        if routed.outcome == "created":
+        if routed.profile is not None and routed.outcome == "created":
             self.made.append(routed.profile.pk)
             assert routed.profile.identities.exists()
         assert recorded.record.profile == routed.profile
@@ -174,8 +174,11 @@ class Recording(Writing):
 
     @rule(pairs=pairs, named=named, external_id=st.sampled_from(["R1", "R2"]))
     def upsert(self, pairs: list[str], named: int | None, external_id: str) -> None:
-        more = {"external_id": external_id, "upsert": True}
-        self.attempt_record(lambda: come(Transaction, *pairs, named=self.id_of(named), by=self.by, **more))
+        self.attempt_record(
+            lambda: come(
+                Transaction, *pairs, named=self.id_of(named), external_id=external_id, upsert=True, by=self.by
+            )
+        )
 
     @rule(position=st.integers(0, 20), pairs=pairs, named=named)
     def change_record(self, position: int, pairs: list[str], named: int | None) -> None:

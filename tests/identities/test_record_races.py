@@ -15,7 +15,8 @@ from django.db import transaction
 from identities import cataloguing, moving, moving_records, recording, releasing, routing, sending
 from identities.models import Extension, Handle, Identity, RoutingLogEntry
 from profiles.auditing import By
-from profiles.models import Interaction, Move, Profile, ProfileQuerySet, Reward, RewardDefinition, Transaction
+from profiles.models import Interaction, Move, Profile, ProfileQuerySet, Record, Reward, RewardDefinition, Transaction
+from profiles.models.record import of_kind
 from profiles.refusing import Refused
 from tests.cast import add, assert_sound, change, come, pairs_of, records_of, route
 from tests.racing import alternate, at_once, meanwhile, meeting, slow_inserts, two_writers, waiting, while_it_is_locked
@@ -305,9 +306,10 @@ def test_two_people_who_send_one_entry_at_once_both_see_it_done(
     # One entry brought a pair along, the other nothing but the record itself.
     come(Interaction, "pos:1", "pos:2", "pos:3", by=by)
     entries = RoutingLogEntry.objects.order_by("pk")
+    kinds: list[type[Record]] = [Transaction, Interaction]
 
     for round_ in range(rounds):
-        for entry, kind in zip(entries, (Transaction, Interaction), strict=True):
+        for entry, kind in zip(entries, kinds, strict=True):
             with meeting(2, sending, "_carried", patience=0.2) if round_ % 2 == 0 else meeting(2, patience=0.2):
                 met = at_once(
                     *[
@@ -319,7 +321,7 @@ def test_two_people_who_send_one_entry_at_once_both_see_it_done(
             assert met.codes == {"": 2}
             assert met.errors == []
             entry.refresh_from_db()
-            row = kind.objects.get()
+            row = of_kind(kind).get()
             assert str(row.profile_id) == entry.review_note, "Whoever comes last decides."
             if kind is Transaction:
                 assert Identity.objects.get(handle="staff-number").profile_id == row.profile_id
