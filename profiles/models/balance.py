@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from profiles.models.record import Amount, Record, RecordQuerySet
+from profiles.models.record import Amount, Record, RecordQuerySet, listed
 
 # The point definition that exists from the start (API.md 4), and is meant where none is named.
 FIRST_POINT_DEFINITION = 1
@@ -33,12 +33,17 @@ class BalanceRecord(Record):
         abstract = True
         indexes = [
             *Record.Meta.indexes,
+            *listed(),
             # The balance of a profile, without a look at the rows.
             models.Index(
                 fields=["profile", "expires_at"], include=["value_remaining"], name="%(class)s_balance_of_profile"
             ),
             models.Index(fields=["profile", "-id"], name="%(class)s_of_profile"),
-            # sort=issued_at and filter[issued_at].
+            # On the profile's page, among all that happened.
+            models.Index(
+                fields=["profile", "-issued_at", "-id"], include=["source"], name="%(class)s_of_profile_by_time"
+            ),
+            # sort=issued_at, filter[issued_at], and a period in the admin's list.
             models.Index(fields=["issued_at", "id"], include=["profile", "source"], name="%(class)s_by_issued"),
         ]
 

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from profiles.models.record import Describable, Record
+from profiles.models.record import Describable, Record, listed
 
 
 class Interaction(Describable, Record):
@@ -56,7 +56,11 @@ class Interaction(Describable, Record):
         ]
         indexes = [
             *Record.Meta.indexes,
-            models.Index(fields=["profile", "-interacted_at", "-id"], name="interaction_of_profile"),
-            # sort=interacted_at and filter[interacted_at].
+            *listed(),
+            # A profile's newest, and of a source.
+            models.Index(
+                fields=["profile", "-interacted_at", "-id"], include=["source"], name="interaction_of_profile"
+            ),
+            # sort=interacted_at, filter[interacted_at], and a period in the admin's list.
             models.Index(fields=["interacted_at", "id"], include=["profile", "source"], name="interaction_by_time"),
         ]

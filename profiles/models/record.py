@@ -24,6 +24,37 @@ class Amount(models.DecimalField):
         super().__init__(verbose_name, **{"max_digits": DIGITS, "decimal_places": PLACES, **kwargs})
 
 
+def listed(*columns: str) -> list[models.Index]:
+    """The indexes of a list of records, newest first, that may be filtered by source, by these columns, or to those
+    of nobody.
+
+    Each has what the list filters by together with it, so that a combination that hardly any row has is found out
+    without reading rows; the profile also tells which rows are of live profiles.
+    """
+    return [
+        # filter[source], too.
+        models.Index(
+            fields=["source", "-id"],
+            include=["profile", *columns],
+            condition=Q(source__isnull=False),
+            name="%(class)s_by_source",
+        ),
+        # Staff are no extension; the planner sees that rows stand in order behind a value, but not behind none.
+        models.Index(
+            fields=["-id"],
+            include=["profile", *columns],
+            condition=Q(source__isnull=True),
+            name="%(class)s_by_staff",
+        ),
+        models.Index(
+            fields=["-id"],
+            include=["source", *columns],
+            condition=Q(profile__isnull=True),
+            name="%(class)s_anonymous",
+        ),
+    ]
+
+
 class RecordQuerySet(models.QuerySet[Any]):
     def live(self) -> Self:
         """Those of live profiles, and those of nobody: what lists show (API.md 1).
@@ -117,18 +148,6 @@ class Record(models.Model):
             models.Index(fields=["brought_by"], condition=Q(brought_by__isnull=False), name="%(class)s_by_brought_by"),
             # The records of one decision in the routing log.
             models.Index(fields=["log_entry"], condition=Q(log_entry__isnull=False), name="%(class)s_by_log_entry"),
-            # filter[source], newest first. With the profile, so that a list finds out which rows are of live profiles
-            # without reading them; those by time also with the source, of which there may be none in their order.
-            models.Index(
-                fields=["source", "-id"],
-                include=["profile"],
-                condition=Q(source__isnull=False),
-                name="%(class)s_by_source",
-            ),
-            # Staff are no extension; the planner sees that rows stand in order behind a value, but not behind none.
-            models.Index(
-                fields=["-id"], include=["profile"], condition=Q(source__isnull=True), name="%(class)s_by_staff"
-            ),
             # sort=created_at and filter[created_at].
             models.Index(fields=["created_at", "id"], include=["profile", "source"], name="%(class)s_by_created"),
         ]

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from profiles.models.record import Amount, Describable, Record
+from profiles.models.record import Amount, Describable, Record, listed
 
 
 class Transaction(Describable, Record):
@@ -43,14 +43,24 @@ class Transaction(Describable, Record):
         ]
         indexes = [
             *Record.Meta.indexes,
-            # A profile's newest: on its page, in the API, with include=transactions. And its sum per month.
+            *listed("is_void"),
+            # A profile's newest: on its page, in the API, with include=transactions. And its sum per month. With what
+            # its page filters by, so that one with a hundred thousand is not read for the few that are asked for.
             models.Index(
                 fields=["profile", "-transacted_at", "-id"],
-                include=["total", "is_void"],
+                include=["total", "is_void", "source"],
                 name="transaction_of_profile",
             ),
-            # sort=transacted_at and filter[transacted_at].
-            models.Index(fields=["transacted_at", "id"], include=["profile", "source"], name="transaction_by_time"),
+            # sort=transacted_at, filter[transacted_at], and a period in the admin's list.
+            models.Index(
+                fields=["transacted_at", "id"], include=["profile", "source", "is_void"], name="transaction_by_time"
+            ),
+            # Void ones are few.
+            models.Index(
+                fields=["-id"], include=["source", "profile"], condition=Q(is_void=True), name="transaction_void"
+            ),
+            # The number on a receipt, which somebody holds in their hand.
+            models.Index(fields=["receipt_ref"], condition=~Q(receipt_ref=""), name="transaction_by_receipt"),
         ]
 
 
