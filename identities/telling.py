@@ -12,9 +12,11 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from identities.deciding import PROFILE_ID
 from identities.handles import mask
 from identities.models import Handle, RoutingLogEntry
-from profiles.models import Profile
+from identities.refusal_words import DELETED_ID, REASONS, REFUSED, REFUSED_ADVICE
+from profiles.models import RECORDS, Profile
 
 Outcome = RoutingLogEntry.Outcome
 
@@ -119,74 +121,14 @@ ONE_OF_SEVERAL = gettext_lazy("If they are one person, say so in the note: the p
 MOVE_IT = gettext_lazy("If {pair} really belongs to {requested}, move it there.")
 WRONG_THERE = gettext_lazy("Else it is wrong in {source}: have it corrected there.")
 NOTHING_LEFT = gettext_lazy("Else nothing is left to do.")
+SEND_IT = gettext_lazy("If what came by it went to the wrong profile, send it to the right one from this page.")
 
-REASONS = {
-    "blocked_identifier": gettext_lazy("the value names nobody"),
-    "invalid_identifier": gettext_lazy("identifiers of this handle look different"),
-    "reserved_handle": gettext_lazy("another extension alone writes this handle"),
-    "retired_handle": gettext_lazy("the handle is retired"),
-    "unknown_handle": gettext_lazy("the catalogue has no such handle"),
-    "invalid_handle": gettext_lazy("this cannot be the name of a handle"),
-    "too_many_identities": gettext_lazy("the profile has its full number of this handle"),
-    "builtin_handle": gettext_lazy("contact points are sent in the profile's own fields"),
-}
-
-REFUSED = {
-    "blocked_identifier": gettext_lazy(
-        "{source} sent data for {routed} with {pair}; this value names nobody, so it alone was left out."
-    ),
-    "invalid_identifier": gettext_lazy(
-        "{source} sent data for {routed} with {pair}; identifiers of that handle look different, so it alone was left "
-        "out."
-    ),
-    "reserved_handle": gettext_lazy(
-        "{source} sent data for {routed} with {pair}; only {claimer} writes that handle, so it alone was left out."
-    ),
-    "retired_handle": gettext_lazy(
-        "{source} sent data for {routed} with {pair}; that handle is retired, so it alone was left out."
-    ),
-    "unknown_handle": gettext_lazy(
-        "{source} sent data for {routed} with {pair}; the catalogue has no such handle, so it alone was left out."
-    ),
-    "invalid_handle": gettext_lazy(
-        "{source} sent data for {routed} with {pair}; this cannot be the name of a handle, so it alone was left out."
-    ),
-    "too_many_identities": gettext_lazy(
-        "{source} sent data for {routed} with {pair}; the profile has its full number of that handle, so it alone was "
-        "left out."
-    ),
-    "builtin_handle": gettext_lazy(
-        "{source} sent data for {routed} with {pair} as an identity; contact points have fields of their own, so it "
-        "alone was left out."
-    ),
-}
-
-REFUSED_ADVICE = {
-    "blocked_identifier": [
-        gettext_lazy("Nothing of use was lost, unless the value does name somebody: then unblock it."),
-        gettext_lazy("If it comes often, {source} should leave the value out instead."),
-    ],
-    "invalid_identifier": [
-        gettext_lazy(
-            "Have it corrected in {source}; or if it is right, change what the catalogue asks of the handle."
-        ),
-    ],
-    "reserved_handle": [
-        gettext_lazy("If {claimer} sends it as well, nothing was lost."),
-        gettext_lazy("If {source} should write it, change in the catalogue for whom the handle is reserved."),
-    ],
-    "retired_handle": [
-        gettext_lazy("{source} should send the handle that took its place, or leave it out."),
-    ],
-    "unknown_handle": [
-        gettext_lazy("If it is a misspelling, have it corrected where it came from; else add it to the catalogue."),
-    ],
-    "invalid_handle": [gettext_lazy("Have it corrected where it came from.")],
-    "too_many_identities": [
-        gettext_lazy("See whether an older one is out of date, or the data of two persons came together here."),
-        gettext_lazy("If neither, the limit in the catalogue may be too low."),
-    ],
-    "builtin_handle": [gettext_lazy("{source} should send it in the profile's e-mail or mobile phone field.")],
+# What was sent, by the kind of the entry; anything else is data of a profile.
+WHAT = {
+    "transaction": gettext_lazy("a transaction"),
+    "interaction": gettext_lazy("an interaction"),
+    "point": gettext_lazy("a record of points"),
+    "reward": gettext_lazy("a reward"),
 }
 
 
@@ -206,6 +148,14 @@ class _Words:
         return Part(_("Staff ({name})").format(name=_cut(self.entry.by.get_username())))
 
     @property
+    def what(self) -> Part:
+        return Part(str(WHAT.get(self.entry.kind) or _("data")))
+
+    @property
+    def is_record(self) -> bool:
+        return self.entry.kind in RECORDS
+
+    @property
     def handle(self) -> Handle | None:
         return self.rows.handles.get(self.entry.handle)
 
@@ -214,6 +164,10 @@ class _Words:
         if not self.entry.handle and not self.entry.identifier:
             return Part(_("an identity that is no longer kept"))
         words = _("{handle} “{identifier}”") if quoted else _("{handle} {identifier}")
+        if self.entry.handle == PROFILE_ID and self.entry.code != "invalid_handle":
+            words = _("the profile id “{identifier}”")
+        elif not self.entry.handle:
+            words = _("“{identifier}” without a handle")
         identifier = _cut(shown(self.entry.identifier, self.handle))
         return Part(words.format(handle=handle_label(self.entry.handle, self.handle), identifier=identifier))
 
@@ -256,10 +210,20 @@ def _rerouted(entry: RoutingLogEntry, words: _Words) -> Told:
     """The caller named one profile and a pair of another; the pair decided."""
     parts = {
         "source": words.source,
+        "what": words.what,
         "pair": words.pair(),
         "requested": words.profile(entry.requested_profile_id),
         "routed": words.profile(entry.routed_profile_id),
     }
+    if words.is_record and not entry.handle:
+        told = _("{source} sent {what} for {requested}; it is with {routed} already, and stayed there.")
+        return Told(told, _texts([ONE_PERSON, SEND_IT, NOTHING_LEFT]), parts)
+    if words.is_record:
+        told = _(
+            "{source} sent {what} for {requested} with {pair}; that identity belongs to {routed}, so it went to "
+            "{routed}."
+        )
+        return Told(told, [*_texts([ONE_PERSON, MOVE_IT]), _wrong_there(entry), str(SEND_IT)], parts)
     told = _("{source} sent {pair} for {requested}; it belongs to {routed}, so the data went to {routed}.")
     return Told(told, [*_texts([ONE_PERSON, MOVE_IT]), _wrong_there(entry)], parts)
 
@@ -273,37 +237,43 @@ def _conflict(entry: RoutingLogEntry, words: _Words) -> Told:
         others = [pk for pk in others if pk in words.rows.profiles]
     parts = {
         "source": words.source,
+        "what": words.what,
         "pair": words.pair(),
         "routed": words.profile(entry.routed_profile_id),
         "other": words.profile(others[0] if others else None),
         "number": Part(str(number)),
     }
     if number < 2:
-        told = _("{source} sent data that names several profiles; it went to {routed}.")
+        told = _("{source} sent {what} that names several profiles; it went to {routed}.")
     elif number == 2:
-        told = _("{source} sent data that names two profiles; it went to {routed}, and {pair} stayed with {other}.")
+        told = _("{source} sent {what} that names two profiles; it went to {routed}, and {pair} stayed with {other}.")
     else:
-        told = _("{source} sent data that names {number} profiles, among them {other}; it went to {routed}.")
+        told = _("{source} sent {what} that names {number} profiles, among them {other}; it went to {routed}.")
     if entry.source_id is None:
         look = _("If not, look at what {routed} was given.")
     else:
         look = _("If not, look at what {routed} was given, and have the identities corrected in {source}.")
-    return Told(told, [str(ONE_OF_SEVERAL), look], parts)
+    return Told(told, [str(ONE_OF_SEVERAL), look, *([str(SEND_IT)] if words.is_record else [])], parts)
 
 
 def _refused(entry: RoutingLogEntry, words: _Words) -> Told:
     """One pair of a write was set aside; the rest stands."""
     claimer = words.handle.reserved_for if words.handle else None
+    is_nobodys = words.is_record and entry.routed_profile_id is None
     parts = {
         "source": words.source,
+        "what": words.what,
         "pair": words.pair(quoted=True),
-        "routed": words.profile(entry.routed_profile_id),
+        "routed": Part(_("no known profile")) if is_nobodys else words.profile(entry.routed_profile_id),
         "claimer": Part(_cut(claimer.name), claimer) if claimer else Part(_("another extension")),
         "code": Part(entry.code or "?"),
     }
-    unknown = _("{source} sent data for {routed} with {pair}; it was refused ({code}), so it alone was left out.")
+    unknown = _("{source} sent {what} for {routed} with {pair}; it was refused ({code}), so it alone was left out.")
     advice = REFUSED_ADVICE.get(entry.code, [])
-    return Told(str(REFUSED.get(entry.code) or unknown), _texts(advice), parts)
+    told = REFUSED.get(entry.code) or unknown
+    if entry.code == "profile_deleted" and entry.handle == PROFILE_ID:
+        told = DELETED_ID
+    return Told(str(told), _texts(advice), parts)
 
 
 def _released(entry: RoutingLogEntry, words: _Words) -> Told:

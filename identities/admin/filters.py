@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from identities import matching
 from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
-from identities.telling import REASONS
+from identities.refusal_words import REASONS
 
 # A longer list would not be read. Any other name can be written into the address.
 MOST_LISTED = 100

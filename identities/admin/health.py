@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from environ.fileaware_mapping import FileAwareMapping
 
-from identities import counting, telling
+from identities import counting, refusal_words
 from identities.admin import figures, scopes
 from identities.admin.figures import ago, number_link
 from identities.admin.token_page import is_good, state, successor_url
@@ -136,7 +136,7 @@ def _writes(request: HttpRequest, extension: Extension) -> Bars | None:
 def _refusal(extension: Extension, outcome: str, code: str, count: Count) -> dict[str, Any]:
     url = figures.open_log_url(outcome=outcome, code=code, source=extension.pk)
     label = RoutingLogEntry.Outcome(outcome).label
-    reason = _("another profile has it") if outcome == counting.TAKEN else telling.REASONS.get(code, "")
+    reason = _("another profile has it") if outcome == counting.TAKEN else refusal_words.REASONS.get(code, "")
     return {"outcome": capfirst(label), "code": code, "reason": capfirst(reason), "number": number_link(count, url)}
 
 

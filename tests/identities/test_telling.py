@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from identities import releasing, routing, telling
+from identities import refusal_words, releasing, routing, telling
 from identities.handles import Sent
 from identities.models import Extension, Handle, RoutingLogEntry
 from identities.telling import Rows, tell
@@ -39,6 +39,7 @@ REROUTED = {"outcome": "rerouted", "kind": "profile", "requested_profile_id": AD
 CONFLICT = {"outcome": "conflict", "kind": "profile", "routed_profile_id": BO.pk, "candidates": [ADA.pk, BO.pk]}
 REFUSED = {"outcome": "refused", "kind": "profile", "routed_profile_id": ADA.pk}
 RELEASED = {"outcome": "released_from", "kind": "identity", "requested_profile_id": BO.pk, "routed_profile_id": ADA.pk}
+SALE = {"kind": "transaction"}
 OVERRIDDEN = {"outcome": "claim_overridden", "requested_profile_id": ADA.pk, "routed_profile_id": BO.pk}
 
 
@@ -54,6 +55,48 @@ SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
     "rerouted": (
         REROUTED,
         "Klaviyo sent Loyalty card 1804974 for Ada Lovelace; it belongs to Bo Diddley, so the data went to Bo Diddley.",
+    ),
+    "rerouted record": (
+        REROUTED | SALE,
+        "Klaviyo sent a transaction for Ada Lovelace with Loyalty card 1804974; that identity belongs to Bo Diddley, so it went to Bo Diddley.",
+    ),
+    "rerouted record that was there": (
+        REROUTED | SALE | {"handle": "", "identifier": ""},
+        "Klaviyo sent a transaction for Ada Lovelace; it is with Bo Diddley already, and stayed there.",
+    ),
+    "conflict of points": (
+        CONFLICT | {"kind": "point"},
+        "Klaviyo sent a record of points that names two profiles; it went to Bo Diddley, and Loyalty card 1804974 stayed with Ada Lovelace.",
+    ),
+    "conflict of an interaction": (
+        CONFLICT | {"kind": "interaction", "candidates": [ADA.pk, BO.pk, CLEO.pk]},
+        "Klaviyo sent an interaction that names 3 profiles, among them Ada Lovelace; it went to Bo Diddley.",
+    ),
+    "refused pair of a reward": (
+        REFUSED | {"kind": "reward", "code": "blocked_identifier", "handle": "pos2", "identifier": "null"},
+        "Klaviyo sent a reward for Ada Lovelace with pos2 “null”; this value names nobody, so it alone was left out.",
+    ),
+    "refused pair of a record of nobody": (
+        REFUSED
+        | SALE
+        | {"routed_profile_id": None, "code": "blocked_identifier", "handle": "pos2", "identifier": "null"},
+        "Klaviyo sent a transaction for no known profile with pos2 “null”; this value names nobody, so it alone was left out.",
+    ),
+    "unknown_profile": (
+        REFUSED | SALE | {"code": "unknown_profile", "handle": "profile_id", "identifier": "b1d6f3ec"},
+        "Klaviyo sent a transaction for Ada Lovelace with the profile id “b1d6f3ec”; no profile has this id, so it alone was left out.",
+    ),
+    "id of a deleted profile": (
+        REFUSED | SALE | {"code": "profile_deleted", "handle": "profile_id", "identifier": "b1d6f3ec"},
+        "Klaviyo sent a transaction for Ada Lovelace with the profile id “b1d6f3ec”; the profile of this id is deleted, so the id alone was left out.",
+    ),
+    "profile_deleted": (
+        REFUSED | SALE | {"code": "profile_deleted"},
+        "Klaviyo sent a transaction for Ada Lovelace with Loyalty card “1804974”; that profile is deleted, so the identity alone was left out.",
+    ),
+    "unknown_identifier": (
+        REFUSED | SALE | {"code": "unknown_identifier", "handle": "", "routed_profile_id": None},
+        "Klaviyo sent a transaction for no known profile with “1804974” without a handle; no profile, or more than one, is known by this alone, so it was left out.",
     ),
     "conflict of two": (
         CONFLICT,
@@ -161,12 +204,12 @@ def test_each_sentence_says_what_one_can_do() -> None:
     )
     assert advice(**CONFLICT, source=None)[-1] == "If not, look at what Bo Diddley was given."
     assert advice(**RELEASED)[-1] == "Else undelete that profile and move Loyalty card 1804974 back."
-    assert all(advice(**REFUSED, code=code) for code in telling.REFUSED)
+    assert all(advice(**REFUSED, code=code) for code in refusal_words.REFUSED)
     assert advice(**REFUSED, code="moon_phase") == []
 
 
 def test_every_reason_has_words_in_the_sentence_in_short_and_as_advice() -> None:
-    assert telling.REFUSED.keys() == telling.REASONS.keys() == telling.REFUSED_ADVICE.keys()
+    assert refusal_words.REFUSED.keys() == refusal_words.REASONS.keys() == refusal_words.REFUSED_ADVICE.keys()
     assert telling.reason(entry(code="retired_handle")) == "the handle is retired"
     assert telling.reason(entry(code="moon_phase")) == "moon_phase"
     assert telling.reason(entry(code="")) == "no reason is known"
