@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from django.utils import timezone
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 from identities import lookup
 from identities.handles import Sent
 from identities.holding import settle
-from identities.moving import literal, note_moves
+from identities.moving import last_move, literal, note_moves
 from identities.recording import locked
 from profiles import auditing
 from profiles.auditing import By
@@ -21,6 +22,32 @@ from profiles.models.record import of_kind
 from profiles.refusing import Refused
 
 R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a move would mean. `hindrance` is the sentence of its refusal, if any."""
+
+    hindrance: str = ""
+    takes_back: bool = False
+
+
+def preview(row: Record, to: Profile | None) -> Preview:
+    """Tell what `move_record` would do now; reads only, locks nothing, and so may be overtaken.
+
+    In: a record with its profile, and the profile that it would go to, or None for nobody.
+    """
+    try:
+        if to is not None:
+            literal(to)
+        if to == row.profile:
+            text = _("This profile has it already.") if to is not None else _("It belongs to nobody already.")
+            raise Refused("same_profile", text)
+    except Refused as refusal:
+        return Preview(refusal.message)
+    last = last_move(row)
+    came_from = (to.pk if to else None, row.profile_id)
+    return Preview(takes_back=last is not None and (last.from_profile_id, last.to_profile_id) == came_from)
 
 
 def move_record(kind: type[R], pk: int, *, to: uuid.UUID | None, reason: str, by: By) -> R:

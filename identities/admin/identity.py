@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from identities import moving, normalising, revealing, routing
 from identities.admin.filters import HandleFilter, SourceFilter
-from identities.admin.move_page import move_page
+from identities.admin.move_page import IdentityMove, move_page
 from identities.forms import IdentityForm
 from identities.handles import Sent, mask, shown
 from identities.matching import MOST_FOUND
@@ -216,7 +216,7 @@ class IdentityAdmin(OperationAdmin):
 
     def move_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         self.demand(request, "identities.change_identity")
-        return move_page(self, request, self.object_of(request, object_id))
+        return move_page(self, request, IdentityMove(self.object_of(request, object_id)))
 
     def mark_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Make it primary or active, or no longer: one click on the profile's page, and one back."""
