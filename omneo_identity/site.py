@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 # The menu by what people come for, not by which app a model lives in.
 SECTIONS = [
     (_("Find"), ["Profile", "Identity"]),
+    (_("What came in"), ["Transaction", "Interaction", "Point", "Reward"]),
     (_("Review"), ["RoutingLogEntry"]),
-    (_("Data model"), ["Handle", "BlockedIdentifier"]),
+    (_("Data model"), ["Handle", "BlockedIdentifier", "PointDefinition", "RewardDefinition"]),
     (_("Integrations"), ["Extension", "ApiToken"]),
     (_("What was done"), ["Audit", "Move"]),
     (_("Staff"), ["User", "Group"]),

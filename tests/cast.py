@@ -6,7 +6,7 @@ import datetime
 import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -27,6 +27,8 @@ from profiles.models import (
     Transaction,
 )
 from profiles.models.record import of_kind
+
+R = TypeVar("R", bound=Record)
 
 NOON = datetime.datetime(2026, 11, 25, 12, tzinfo=datetime.UTC)
 
@@ -88,6 +90,16 @@ def come(
 ) -> Recorded[Any]:
     """A record comes in with these pairs; see `incoming`."""
     return recording.record(kind, incoming(kind, *pairs, **more), upsert=upsert, by=by, source=source)
+
+
+def came(kind: type[R], *pairs: str, items: Sequence[str] = (), **more: Any) -> R:
+    """The record that has come in with these pairs, and with one each of these items."""
+    bought = [
+        {"name": name, "quantity": Decimal(1), "price_current": Decimal(12), "price_sell": Decimal("9.95")}
+        for name in items
+    ]
+    record: R = come(kind, *pairs, items=bought or None, **more).record
+    return record
 
 
 def change(record: Record, *pairs: str, by: By, source: Extension | None = None, **more: Any) -> Recorded[Any]:

@@ -24,7 +24,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
-from profiles.models import Profile
+from profiles.models import RECORDS, Profile
 from tests import plans
 from tests.benchmarks import population
 from tests.conftest import put_back
@@ -45,6 +45,8 @@ TERMS = [
     "a",
     "%",
     "nobody at all",
+    "sale-29999",
+    "R0000007",
 ]
 
 # Pages of no model, by name and query. The lists that they lead to are visited, too.
@@ -55,6 +57,17 @@ EXTRA = [
 
 # What else a page of a row may be asked for. OLDEST is the key of the oldest profile.
 ASKED = {
+    # All that happened to the oldest profile, to which more happened than a statement may read.
+    "profiles_profile_change": [
+        *(urlencode({"kind": kind}) for kind in RECORDS),
+        *("source=staff", "source=shopify", "source=commercetools", "source=zendesk&kind=interaction"),
+        *("void=only", "void=no", "void=only&source=commercetools"),
+        *("since=2000-01-01&until=2100-01-01", "until=2000-01-01", "since=2100-01-01"),
+        *(urlencode({"before": f"{year}-01-01T00:00:00+00:00~interaction~1"}) for year in (2000, 2025, 2100)),
+    ],
+    **{
+        f"profiles_{kind}_move": ["to=OLDEST", "to=nobody", urlencode({"q": population.OLDEST})] for kind in RECORDS
+    },
     "identities_identity_move": ["to=OLDEST", *(urlencode({"q": term}) for term in (population.OLDEST, "a"))],
     "identities_identity_mark": ["mark=primary"],
     "identities_handle_rename": ["to=another-name"],
@@ -75,7 +88,18 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=[model._meta.label_low
 def big(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[set[str]]:
     """Fill the tables for this module. Returns the names of the big ones."""
     with django_db_blocker.unblock():
-        population.fill(population.Sizes(profiles=200_000, identities=400_000, entries=200_000, audits=200_000))
+        population.fill(
+            population.Sizes(
+                profiles=200_000,
+                identities=400_000,
+                entries=200_000,
+                audits=200_000,
+                transactions=30_000,
+                interactions=22_000,
+                points=22_000,
+                rewards=22_000,
+            )
+        )
         try:
             yield plans.big_tables()
         finally:
@@ -268,6 +292,7 @@ def test_what_would_read_a_big_table_is_noticed(big: set[str], db: None) -> None
         return plans.Plan(sql, big).faults
 
     assert big >= {"profiles_profile", "identities_identity", "identities_routinglogentry", "profiles_audit"}
+    assert big >= {f"profiles_{kind}" for kind in RECORDS}
     assert faults("SELECT id FROM profiles_profile ORDER BY id DESC LIMIT 50") == []
     assert faults("SELECT count(*) FROM (SELECT 1 FROM profiles_profile LIMIT 10000) AS few") == []
     for sql, fault in {

@@ -17,8 +17,9 @@ from identities.handles import Sent
 from identities.models import ApiToken, BlockedIdentifier, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
 from profiles.auditing import By
-from profiles.models import Audit, Move, Profile
+from profiles.models import FIRST_POINT_DEFINITION, RECORDS, Audit, Move, Profile, RewardDefinition
 from profiles.refusing import Refused
+from tests.cast import came
 from tests.staff import signed_in
 
 OPEN = ("open",)  # Whoever asks.
@@ -63,6 +64,12 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     **pages("profiles.profile", undelete=("profiles.change_profile",)),
     **pages("profiles.audit", **READ_ONLY),
     **pages("profiles.move", **READ_ONLY),
+    **pages("profiles.transaction", **READ_ONLY, move=("profiles.change_transaction",)),
+    **pages("profiles.interaction", **READ_ONLY, move=("profiles.change_interaction",)),
+    **pages("profiles.point", **READ_ONLY, move=("profiles.change_point",)),
+    **pages("profiles.reward", **READ_ONLY, move=("profiles.change_reward",)),
+    **pages("profiles.pointdefinition", **READ_ONLY),
+    **pages("profiles.rewarddefinition", **READ_ONLY),
     **pages(
         "identities.identity",
         move=("identities.change_identity",),
@@ -208,6 +215,7 @@ NAMELESS = {
             "profiles/profile",
             "profiles/audit",
             "profiles/move",
+            *(f"profiles/{kind}" for kind in (*RECORDS, "pointdefinition", "rewarddefinition")),
             "identities/identity",
             "identities/handle",
             "identities/blockedidentifier",
@@ -243,6 +251,9 @@ def rows(ada: Profile, by: By) -> dict[str, Any]:
         "routinglogentry": entry.pk,
         "audit": audit.pk,
         "move": move.pk,
+        **{kind: came(model, "loyalty-card:1804974", by=by).pk for kind, model in RECORDS.items()},
+        "pointdefinition": FIRST_POINT_DEFINITION,
+        "rewarddefinition": RewardDefinition.objects.create(name="Birthday", handle="birthday").pk,
         "user": by.user.pk,
         "group": Group.objects.latest("pk").pk,
         "profile_id": ada.pk,

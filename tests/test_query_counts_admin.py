@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.urls import reverse
 
 from identities.models import Extension, RoutingLogEntry
+from profiles.models import PointDefinition, RewardDefinition
 from tests.benchmarks import population
 from tests.staff import rows, signed_in
 
@@ -27,8 +28,14 @@ QUERIES = {
     # The handles and the sources to filter by, what the sentences are about, and the first and the last date.
     "identities.routinglogentry": STAFF + LIST + 5,
     "profiles.audit": STAFF + LIST,
+    "profiles.interaction": STAFF + LIST + 1,  # The sources to filter by, as of all records.
     "profiles.move": STAFF + LIST,
+    "profiles.point": STAFF + LIST + 1,
+    "profiles.pointdefinition": STAFF + LIST,
     "profiles.profile": STAFF + LIST,
+    "profiles.reward": STAFF + LIST + 1,
+    "profiles.rewarddefinition": STAFF + LIST,
+    "profiles.transaction": STAFF + LIST + 1,
 }
 
 LISTS = {model._meta.label_lower: model for model in admin.site._registry}
@@ -47,8 +54,15 @@ def fill(count: int) -> None:
             blocked=count,
             tokens=count,
             admin_log=count,
+            transactions=count,
+            interactions=count,
+            points=count,
+            rewards=count,
         )
     )
+    definitions = [{"name": f"Made up {number}", "handle": f"made-up-{number}"} for number in range(count)]
+    PointDefinition.objects.bulk_create(PointDefinition(**one) for one in definitions)
+    RewardDefinition.objects.bulk_create(RewardDefinition(**one) for one in definitions)
     # The log shows what is open.
     RoutingLogEntry.objects.update(review_status="open")
     users = User.objects.bulk_create(User(username=f"made-up-{number}") for number in range(count))

@@ -4,15 +4,19 @@ import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from identities.handles import mask
 from identities.models import Handle
-from profiles.admin.base import ReadOnlyAdmin, pretty
-from profiles.models import Audit, Move
+from profiles.admin.base import ReadOnlyAdmin, link, pretty
+from profiles.models import RECORDS, Audit, Move, Profile
 
 
 @admin.register(Audit)
@@ -52,7 +56,7 @@ class AuditAdmin(ReadOnlyAdmin):
 
 @admin.register(Move)
 class MoveAdmin(ReadOnlyAdmin):
-    list_display = ["at", "subject_type", "handle", "shown", "from_profile", "to_profile", "cause", "by", "undone_at"]
+    list_display = ["at", "subject_type", "handle", "shown", "left", "reached", "cause", "by", "undone_at"]
     list_select_related = ["by", "from_profile", "to_profile"]
     sortable_by = ()
     fields = [
@@ -61,14 +65,14 @@ class MoveAdmin(ReadOnlyAdmin):
         "subject_key",
         "handle",
         "shown",
-        "from_profile",
-        "to_profile",
+        "left",
+        "reached",
         "cause",
         "reason",
         "by",
         "undone_at",
     ]
-    readonly_fields = ["shown"]
+    readonly_fields = ["shown", "left", "reached"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Move]:
         sensitive = Handle.objects.sensitive().filter(pk=OuterRef("handle"))
@@ -77,4 +81,20 @@ class MoveAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("identifier"))
     def shown(self, move: Any) -> str:
+        """Of a record, which has none, its key; its page leads to it, as long as it is there."""
+        if move.subject_type in RECORDS:
+            url = reverse(f"admin:profiles_{move.subject_type}_change", args=[quote(move.subject_key)])
+            return format_html('<a href="{}">#{}</a>', url, move.subject_key)
         return mask(move.identifier) if move.is_sensitive else str(move.identifier)
+
+    @admin.display(description=_("from"))
+    def left(self, move: Move) -> SafeString:
+        return _named(move.from_profile)
+
+    @admin.display(description=_("to"))
+    def reached(self, move: Move) -> SafeString:
+        return _named(move.to_profile)
+
+
+def _named(profile: Profile | None) -> SafeString:
+    return link(profile) if profile is not None else format_html('<span class="quiet">{}</span>', gettext("nobody"))

@@ -27,7 +27,18 @@ from django.utils import timezone
 
 from identities.management.commands.load_sample import records
 from identities.models import ApiToken, BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
-from profiles.models import Audit, Move, Profile, fold_name
+from profiles.models import (
+    FIRST_POINT_DEFINITION,
+    Audit,
+    Interaction,
+    Move,
+    Point,
+    Profile,
+    Reward,
+    Transaction,
+    TransactionItem,
+    fold_name,
+)
 
 YEARS = datetime.timedelta(days=3 * 365)
 LOGGED = datetime.timedelta(days=90)
@@ -72,8 +83,14 @@ class Sizes:
     blocked: int = 2_000
     tokens: int = 500
     admin_log: int = 20_000
+    transactions: int = 0
+    interactions: int = 0
+    points: int = 0
+    rewards: int = 0
     # How many identities, apart from contact points, the oldest profile has; no more than a tenth of them all.
     heaviest: int = 20_000
+    # How many of a hundred records of each kind are the oldest profile's.
+    hers: int = 60
 
 
 @dataclass(frozen=True)
@@ -281,6 +298,58 @@ class Population:
                 self.now - LOGGED * (1 - number / size), "", None,
             )  # fmt: skip
 
+    def _records(self, kind: str, size: int) -> Iterator[tuple[int, tuple[Any, ...], datetime.datetime]]:
+        """Of each record its number, what all kinds have, up to `pairs` and from `source`, and when it happened."""
+        draw = self._chance(kind).random
+        slugs = sorted(set(self.sources.values()))
+        for number in range(size):
+            about = 0 if number % 100 < self.sizes.hers else int(draw() * self.sizes.profiles)
+            # One in twenty is nobody's, and one system was given up after the first years.
+            is_nobodys = number % 20 == 19
+            age = 1 - number / size
+            source = slugs[0] if age > 0.9 else None if number % 3 == 0 else slugs[1 + number % (len(slugs) - 1)]
+            at = self.now - YEARS * age
+            identity = None if is_nobodys else self.identity_key(about)
+            yield number, (
+                None if is_nobodys else self.profile_key(about), identity, "" if is_nobodys else "loyalty-card",
+                "" if is_nobodys else self.identifier("loyalty-card", number), "nobody" if is_nobodys else "identity",
+                None, "[]", None, source, at, at,
+            ), at - SECOND * (number % 7)  # fmt: skip
+
+    def transactions(self) -> Iterator[tuple[Any, ...]]:
+        for number, common, at in self._records("transactions", self.sizes.transactions):
+            yield (
+                self.bases[Transaction] + number + 1, *common, '["vip"]' if number % 9 == 0 else "[]", "{}",
+                f"sale-{number}", f"R{number:07}", f"{number % 300}.{number % 100:02}", None, number % 97 == 0, at,
+                "Australia/Melbourne", f'"shop-{number % 40}"', None, "[]", "[]",
+            )  # fmt: skip
+
+    def items(self) -> Iterator[tuple[Any, ...]]:
+        for number in range(self.sizes.transactions):
+            yield (
+                self.bases[TransactionItem] + number + 1, self.bases[Transaction] + number + 1, 0, "Shirt", 1, 10, 10,
+                "{}",
+            )  # fmt: skip
+
+    def interactions(self) -> Iterator[tuple[Any, ...]]:
+        for number, common, at in self._records("interactions", self.sizes.interactions):
+            yield (
+                self.bases[Interaction] + number + 1, *common, "[]", "{}", "visit", "location", number % 3 - 1,
+                "Visit", "shop", at, "", "",
+            )  # fmt: skip
+
+    def points(self) -> Iterator[tuple[Any, ...]]:
+        for number, common, at in self._records("points", self.sizes.points):
+            expires_at = at + YEARS if number % 2 else None
+            yield (
+                self.bases[Point] + number + 1, *common, 10, number % 11, at, expires_at, FIRST_POINT_DEFINITION, "{}"
+            )
+
+    def rewards(self) -> Iterator[tuple[Any, ...]]:
+        for number, common, at in self._records("rewards", self.sizes.rewards):
+            expires_at = at + YEARS if number % 2 else None
+            yield (self.bases[Reward] + number + 1, *common, 5, number % 6, at, expires_at, None, "UTC")
+
     def blocked(self) -> Iterator[tuple[Any, ...]]:
         for number in range(self.sizes.blocked):
             yield (
@@ -340,6 +409,11 @@ def fill(sizes: Sizes = Sizes(), *, seed: int = 1) -> Population:  # noqa: B008 
         (BlockedIdentifier, sizes.blocked, population.blocked()),
         (ApiToken, sizes.tokens, population.tokens()),
         (LogEntry, sizes.admin_log, population.admin_log()),
+        (Transaction, sizes.transactions, population.transactions()),
+        (TransactionItem, sizes.transactions, population.items()),
+        (Interaction, sizes.interactions, population.interactions()),
+        (Point, sizes.points, population.points()),
+        (Reward, sizes.rewards, population.rewards()),
     ]
     tables = [model._meta.db_table for model, *_rest in parts]
     is_alone = not connection.in_atomic_block
