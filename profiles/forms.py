@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -178,3 +179,45 @@ class ProfileForm(OperationForm):
 
 class UndeleteForm(forms.Form):
     profile_type = forms.ChoiceField(label=_("Type"), choices=NEW_PROFILE_TYPES, initial=Profile.Type.ACTIVE)
+
+
+class HappenedForm(forms.Form):
+    """Of all that happened to a profile, what to show. Every field may be left empty; days are the reader's."""
+
+    VOID = [("", _("with void ones")), ("no", _("without void ones")), ("only", _("only void ones"))]
+
+    kind = forms.ChoiceField(label=_("Kind"), required=False)
+    source = forms.ChoiceField(label=_("Source"), required=False)
+    since = forms.DateField(
+        label=_("From"),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"),
+    )
+    until = forms.DateField(
+        label=_("Until"),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"),
+    )
+    void = forms.ChoiceField(label=_("Void"), required=False, choices=VOID)
+
+    def __init__(
+        self, *args: Any, kinds: Sequence[tuple[str, Any]], sources: Sequence[tuple[str, Any]], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["kind"].choices = [("", _("everything")), *kinds]  # type: ignore[attr-defined]
+        self.fields["source"].choices = [("", _("every source")), *sources]  # type: ignore[attr-defined]
+
+    def clean_since(self) -> datetime.date | None:
+        return self._day("since")
+
+    def clean_until(self) -> datetime.date | None:
+        return self._day("until")
+
+    def _day(self, name: str) -> datetime.date | None:
+        """A day whose midnights can be stored, in any zone."""
+        day: datetime.date | None = self.cleaned_data[name]
+        if day is not None and not 1000 <= day.year <= 9000:
+            raise ValidationError(_("There is nothing of that year."))
+        return day

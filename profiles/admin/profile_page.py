@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,17 +13,16 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.dates import MONTHS
 from django.utils.formats import date_format
-from django.utils.http import urlencode
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from identities import telling
-from identities.handles import mask, shown
+from identities.handles import shown
 from identities.models import BUILT_IN, Handle, Identity, RoutingLogEntry
+from profiles.admin import attributes, balances, moves, timeline
 from profiles.admin.base import MOST_AT_ONCE, change_url
 from profiles.admin.picture import Picture, Spoke, draw
-from profiles.models import Audit, Move, Profile
+from profiles.models import Audit, Profile
 
 MOST_SPOKES = 12
 MOST_EVENTS = 10
@@ -65,7 +63,7 @@ class Group:
 
 def context(request: HttpRequest, profile: Profile) -> dict[str, Any]:
     """The page's parts, each only for those who may see it. A fixed number of queries, each bounded."""
-    parts: dict[str, Any] = {"introduction": introduction(profile)}
+    parts: dict[str, Any] = {"introduction": introduction(profile), **_records(request, profile)}
     if request.user.has_perm("identities.view_identity"):
         every = reverse("admin:identities_identity_changelist")
         held = _held(profile)
@@ -76,17 +74,33 @@ def context(request: HttpRequest, profile: Profile) -> dict[str, Any]:
             "has_more_identities": len(held) > MOST_AT_ONCE,
             "identities_url": f"{every}?profile__id__exact={profile.pk}",
             "picture": picture(profile, groups),
-            "moves": _moves(profile, may_change=request.user.has_perm("identities.change_identity")),
         }
         if profile.is_live and request.user.has_perm("identities.add_identity"):
             parts["add_identity_url"] = f"{reverse('admin:identities_identity_add')}?profile={profile.pk}"
             parts["open_handles"] = _open_handles()
+    parts["moves"] = moves.of_profile(request, profile)
     if request.user.has_perm("identities.view_routinglogentry"):
         parts["entries"] = _entries(profile)
     if request.user.has_perm("profiles.view_audit"):
         newest = Audit.objects.filter(profile=profile).select_related("by")[:MOST_EVENTS]
         parts["audits"] = [{"audit": audit, "pair": _pair_of(audit)} for audit in newest]
         parts["history_url"] = reverse("admin:profiles_profile_history", args=[profile.pk])
+    return parts
+
+
+def _records(request: HttpRequest, profile: Profile) -> dict[str, Any]:
+    """What came in for the profile, and what it has of it."""
+    kinds = timeline.kinds_for(request)
+    parts: dict[str, Any] = {
+        "figures": balances.figures(profile, may_points="point" in kinds, may_rewards="reward" in kinds)
+    }
+    if kinds:
+        parts["happened"] = timeline.timeline(request, profile)
+    if "transaction" in kinds:
+        parts["spending"] = balances.spending(profile)
+        parts["may_see_spending"] = True
+    if request.user.has_perm("profiles.view_customattribute"):
+        parts["attributes"] = attributes.by_namespace(profile)
     return parts
 
 
@@ -225,49 +239,3 @@ def _entries(profile: Profile) -> list[dict[str, Any]]:
     entries = list(RoutingLogEntry.objects.filter(pk__in=found).select_related("source", "by").defer("payload"))
     rows = telling.about(entries)
     return [{"entry": entry, "sentence": str(telling.tell(entry, rows))} for entry in entries]
-
-
-def _moves(profile: Profile, *, may_change: bool) -> list[dict[str, Any]]:
-    """Identities that came or went by hand, newest first, each with its way back while it is where it went."""
-    moves = sorted(
-        [
-            *profile.moves_to.select_related("from_profile", "by").order_by("-pk")[:MOST_EVENTS],
-            *profile.moves_from.select_related("to_profile", "by").order_by("-pk")[:MOST_EVENTS],
-        ],
-        key=lambda move: -move.pk,
-    )[:MOST_EVENTS]
-    if not moves:
-        return []
-    sensitive = Handle.objects.sensitive().filter(pk__in={move.handle for move in moves})
-    masked = set(sensitive.values_list("pk", flat=True))
-    told = [_moved(move, profile, move.handle in masked) for move in moves]
-    if may_change:
-        subjects = [int(move.subject_key) for move in moves if move.subject_type == "identity"]
-        owners = dict(Identity.objects.filter(pk__in=subjects).values_list("pk", "profile_id"))
-        for one in told:
-            one["back_url"] = _way_back(one["move"], owners)
-    return told
-
-
-def _way_back(move: Move, owners: dict[int, uuid.UUID]) -> str:
-    """The page that takes a move back, unless that has been done or the identity has gone on since."""
-    is_where_it_went = move.subject_type == "identity" and owners.get(int(move.subject_key)) == move.to_profile_id
-    if move.undone_at is not None or move.cause != Move.Cause.ASKED or not is_where_it_went:
-        return ""
-    page = reverse("admin:identities_identity_move", args=[move.subject_key])
-    return f"{page}?{urlencode({'to': str(move.from_profile_id)})}"
-
-
-def _moved(move: Move, profile: Profile, is_sensitive: bool) -> dict[str, Any]:
-    came = move.to_profile_id == profile.pk
-    other = move.from_profile if came else move.to_profile
-    return {
-        "move": move,
-        "shown": mask(move.identifier) if is_sensitive else move.identifier,
-        "came": came,
-        "other": other,
-        "other_url": change_url(other) if other else "",
-        "cause": capfirst(move.get_cause_display()),
-        # Both count as not moved; the later of the two is the one that took the earlier back.
-        "takes_back": move.undone_at is not None and move.at >= move.undone_at,
-    }

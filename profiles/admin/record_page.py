@@ -35,7 +35,7 @@ def context(request: HttpRequest, record: Record) -> dict[str, Any]:
     user = request.user
     parts: dict[str, Any] = {
         "sentence": sentence(request, record),
-        "detail": words.detail(record),
+        "detail": words.detail(record, currency=_currency(record)),
         # The moves, which the last sentences tell, have a list of their own, with names and the way back.
         "why": why.sentences[: len(why.sentences) - len(why.moves)],
         "moves": moves.tell(request, why.moves[::-1], here=None),

@@ -63,7 +63,7 @@ def amount(record: Record, currency: str = "") -> str:
     return money(record.value_initial, currency) if isinstance(record, Reward) else ""
 
 
-def detail(record: Record, items: Collection[str] = ()) -> str:
+def detail(record: Record, items: Collection[str] = (), currency: str = "") -> str:
     """A little more of it: what was bought (`items`, some of them), how somebody met, what is left and how long."""
     if isinstance(record, Transaction):
         first = ", ".join(Truncator(item).chars(MOST_CHARACTERS) for item in list(items)[:MOST_ITEMS])
@@ -75,7 +75,7 @@ def detail(record: Record, items: Collection[str] = ()) -> str:
             "signal": record.get_signal_display(),
         }
         return _("%(action)s, %(channel)s, %(signal)s") % words
-    return left(record) if isinstance(record, BalanceRecord) else ""
+    return left(record, currency) if isinstance(record, BalanceRecord) else ""
 
 
 def left(record: BalanceRecord, currency: str = "") -> str:
