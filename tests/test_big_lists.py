@@ -65,9 +65,8 @@ ASKED = {
         *("since=2000-01-01&until=2100-01-01", "until=2000-01-01", "since=2100-01-01"),
         *(urlencode({"before": f"{year}-01-01T00:00:00+00:00~interaction~1"}) for year in (2000, 2025, 2100)),
     ],
-    **{
-        f"profiles_{kind}_move": ["to=OLDEST", "to=nobody", urlencode({"q": population.OLDEST})] for kind in RECORDS
-    },
+    **{f"profiles_{kind}_move": ["to=OLDEST", "to=nobody", urlencode({"q": population.OLDEST})] for kind in RECORDS},
+    "identities_routinglogentry_send": ["to=OLDEST"],
     "identities_identity_move": ["to=OLDEST", *(urlencode({"q": term}) for term in (population.OLDEST, "a"))],
     "identities_identity_mark": ["mark=primary"],
     "identities_handle_rename": ["to=another-name"],

@@ -97,7 +97,7 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
         **READ_ONLY | {"add": ("identities.add_apitoken",)},
         revoke=("identities.change_apitoken",),
     ),
-    **pages("identities.routinglogentry", add=NEVER, delete=NEVER),
+    **pages("identities.routinglogentry", add=NEVER, delete=NEVER, send=("identities.change_routinglogentry",)),
     # Django's own; who may add users must be allowed to change them.
     **pages("auth.group", history=("auth.view_group", "auth.change_group")),
     **pages(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import QuerySet, prefetch_related_objects
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet, prefetch_related_objects
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -19,7 +19,7 @@ from identities.admin.comparing import compare
 from identities.admin.timeline import others_of, timeline
 from identities.models import Handle, Identity, Pair, RoutingLogEntry
 from profiles.admin.base import pretty
-from profiles.models import Profile
+from profiles.models import RECORDS, Profile
 
 Outcome, OPEN = RoutingLogEntry.Outcome, RoutingLogEntry.Review.OPEN
 
@@ -97,8 +97,9 @@ def _payload(entry: RoutingLogEntry, *, reader: told.Reader) -> Payload:
     pairs = [_pair(one, handles) for one in sent[:MOST_SENT]]
     owned = matching.owned({pair for pair in pairs if pair is not None})
     prefetch_related_objects(list(owned.values()), "profile")
+    columns = _columns(entry)
     return Payload(
-        [SentField(_label(name), _value(fields[name])) for name in sorted(fields, key=_place)],
+        [SentField(_label(name, columns), _value(fields[name])) for name in sorted(fields, key=_place(columns))],
         _identities(entry, list(zip(sent, pairs, strict=False)), owned, handles, reader=reader),
         pretty({**payload, "identities": sent} if "identities" in payload else payload),
         more=max(len(sent) - MOST_SENT, 0),
@@ -152,19 +153,20 @@ def _current(name: str, handles: Mapping[str, Handle]) -> Handle | None:
     return handle and (handle.renamed_to or handle)
 
 
-ORDER = [field.name for field in Profile._meta.fields]
+def _columns(entry: RoutingLogEntry) -> dict[str, str]:
+    """The fields of what was sent, in their order, and what people call them."""
+    model: type[Model] = RECORDS.get(entry.kind, Profile)
+    return {field.name: str(field.verbose_name) for field in model._meta.fields}
 
 
-def _place(name: str) -> tuple[int, str]:
-    """In the order of a profile's own fields, then by name; the database keeps no order."""
-    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+def _place(columns: Mapping[str, str]) -> Callable[[str], tuple[int, str]]:
+    """In the order of the row's own fields, then by name; the database keeps no order."""
+    order = list(columns)
+    return lambda name: (order.index(name) if name in order else len(order), name)
 
 
-def _label(name: str) -> str:
-    try:
-        return capfirst(str(Profile._meta.get_field(name).verbose_name))  # type: ignore[union-attr]
-    except (FieldDoesNotExist, AttributeError):
-        return capfirst(name.replace("_", " "))
+def _label(name: str, columns: Mapping[str, str]) -> str:
+    return capfirst(columns.get(name) or name.replace("_", " "))
 
 
 def _value(value: Any) -> str | SafeString:
@@ -188,7 +190,7 @@ def _identities(
     """Each pair that was sent, with whose it is today."""
     return [
         SentIdentity(
-            telling.handle_label(one["handle"], handles.get(one["handle"])),
+            telling.handle_label(one["handle"], handles.get(one["handle"])) or _("without a handle"),
             one["handle"],
             one["identifier"],
             _became(entry, pair, owned, is_this=_is_this(entry, one, handles), reader=reader),

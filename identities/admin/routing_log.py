@@ -13,7 +13,7 @@ from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import SuspiciousOperation
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from identities import reviewing, telling
-from identities.admin import log_entry, told
+from identities.admin import log_entry, sending_page, told
 from identities.admin.dates import DatedAdmin, DatedChangeList
 from identities.admin.filters import HandleFilter, ReasonFilter, ReviewFilter, SeenFilter, SourceFilter
 from identities.forms import ReviewAllForm, ReviewForm
@@ -102,6 +102,15 @@ class RoutingLogEntryAdmin(DatedAdmin, OperationAdmin):
     def review_shown(self, entry: RoutingLogEntry) -> SafeString:
         return told.review_badge(entry)
 
+    # Sending what came by one to another profile
+
+    def get_urls(self) -> list[URLPattern]:
+        return [self.object_path("send", self.send_view), *super().get_urls()]
+
+    def send_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self.demand(request, "identities.change_routinglogentry")
+        return sending_page.send_page(self, request, self.object_of(request, object_id))
+
     # Reviewing several
 
     @admin.action(permissions=["change"], description=gettext_lazy("Mark as reviewed"))
@@ -177,6 +186,7 @@ class RoutingLogEntryAdmin(DatedAdmin, OperationAdmin):
     ) -> HttpResponse:
         if obj is not None:
             context |= log_entry.context(obj, reader=request.user)
+            context["came"] = sending_page.came_by(self, obj, reader=request.user)
             context["title"] = capfirst(obj.get_outcome_display())
             context["show_save_and_continue"] = False
         return super().render_change_form(request, context, add, change, form_url, obj)

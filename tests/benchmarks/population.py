@@ -342,7 +342,14 @@ class Population:
         for number, common, at in self._records("points", self.sizes.points):
             expires_at = at + YEARS if number % 2 else None
             yield (
-                self.bases[Point] + number + 1, *common, 10, number % 11, at, expires_at, FIRST_POINT_DEFINITION, "{}"
+                self.bases[Point] + number + 1,
+                *common,
+                10,
+                number % 11,
+                at,
+                expires_at,
+                FIRST_POINT_DEFINITION,
+                "{}",
             )
 
     def rewards(self) -> Iterator[tuple[Any, ...]]:

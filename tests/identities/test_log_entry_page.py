@@ -535,20 +535,20 @@ def test_an_entry_costs_the_same_for_few_profiles_and_for_many(
     editor.get(page(conflict))  # The content type is read once per process.
     # Session, user, permissions twice, entry; the entry's source and by; two of the log for the same event and pair,
     # profiles and handles for the sentences; profiles, handles and labels side by side; of what was sent the handles,
-    # identities and their profiles; the entries before and after.
-    with django_assert_num_queries(18):
+    # identities and their profiles; the entries before and after; what was attached by it, and to whom it may be sent.
+    with django_assert_num_queries(20):
         editor.get(page(conflict))
 
     pairs = [f"pos:{number}" for number in range(5)]
     for pair in pairs:
         route(pair, by=by, first_name=pair)
-    route(*pairs, by=By(klaviyo.service_account), source=klaviyo)
+    route(*pairs, "pos-customer:of nobody", by=By(klaviyo.service_account), source=klaviyo)
     for number in range(12):
         with pytest.raises(Refused):
             add(Profile.objects.create(first_name=f"{number}"), "pos:1", by=by)
 
     big = RoutingLogEntry.objects.filter(outcome="conflict").latest("pk")
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(20):
         editor.get(page(big))
 
 
