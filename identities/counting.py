@@ -16,7 +16,7 @@ from typing import Any
 from django.db import connection
 
 from identities.models import Extension, Handle, RoutingLogEntry
-from profiles.models import Profile
+from profiles.models import Profile, Transaction
 
 # What people read as "so many or more".
 MOST_COUNTED = 10_000
@@ -67,6 +67,12 @@ class Health:
 def _counted(table: str, where: str) -> str:
     """A subquery that counts rows up to a limit, which is its last parameter."""
     return f"(SELECT count(*) FROM (SELECT 1 FROM {table} AS counted WHERE {where} LIMIT %s) AS bounded)"
+
+
+def anonymous_transactions() -> Count:
+    """How many transactions are nobody's."""
+    few = Transaction.objects.anonymous().order_by().values("pk")[: MOST_COUNTED + 1]
+    return Count.up_to(MOST_COUNTED, few.count())
 
 
 def open_entries() -> dict[str, Count]:

@@ -13,14 +13,24 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from identities import cataloguing, counting, issuing, moving, releasing, reviewing, routing
+from identities import (
+    cataloguing,
+    counting,
+    issuing,
+    moving,
+    moving_records,
+    recording,
+    releasing,
+    reviewing,
+    routing,
+)
 from identities.admin import figures
 from identities.handles import Sent
 from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
 from profiles.auditing import By
-from profiles.models import Audit, Profile
+from profiles.models import Audit, Point, Profile, Transaction
 from profiles.refusing import Refused
-from tests.cast import add, route
+from tests.cast import add, came, route
 from tests.staff import holding, links, member, read, rows, url_of
 
 START = "/admin/"
@@ -302,6 +312,22 @@ def test_past_a_thousand_identities_are_not_counted(by, ada):
     assert "Ada Lovelace 1,000+" in read(member("Reader").get(START))
 
 
+# Records
+
+
+def test_anonymous_transactions_are_counted_and_lead_to_their_list(by, ada):
+    add(ada, "loyalty-card:1", by=by)
+    came(Transaction, named=ada.pk, by=by, receipt_ref="hers")
+    without = member("Reader").get(START)
+    came(Transaction, by=by, receipt_ref="nobody's")
+
+    page = member("Editor").get(START)
+
+    assert "Anonymous transactions" not in read(without)
+    assert len(rows(member("Admin").get(url_of(page, "1 Anonymous transactions")))) == 1
+    assert "Anonymous" not in read(holding("identities.view_routinglogentry").get(START))
+
+
 # The newest changes
 
 
@@ -369,6 +395,20 @@ def test_a_purged_row_and_an_unknown_event_are_still_told(by):
     assert "operator sneezed: identity 7" in text
 
 
+def test_changes_of_records_are_told_by_whose_they_are(by, ada):
+    sale = came(Transaction, by=by)
+    moving_records.move_record(Transaction, sale.pk, to=ada.pk, reason="x", by=by)
+    moving_records.move_record(Transaction, sale.pk, to=None, reason="x", by=by)
+    came(Point, named=ada.pk, by=by)
+    recording.delete(Transaction, sale.pk, by=by)
+
+    assert (
+        "operator deleted a transaction of nobody just now operator gave points to Ada Lovelace just now"
+        " operator took a record from Ada Lovelace , and left it to nobody just now"
+        " operator moved a transaction to Ada Lovelace just now operator recorded a transaction of nobody just now"
+    ) in read(member("Admin").get(START))
+
+
 # Who sees what
 
 
@@ -420,7 +460,7 @@ def test_the_page_costs_the_same_for_little_and_for_much(by, django_assert_num_q
     log(by, 50, "refused")
 
     assert ApiToken.objects.count() == 0
-    assert len(little) == 14
+    assert len(little) == 15
     with django_assert_num_queries(len(little)):
         reader.get(START)
 

@@ -43,12 +43,37 @@ SENTENCES = {
     ("api_token", "created"): gettext_lazy("issued the API token {about}"),
     ("api_token", "revoked"): gettext_lazy("revoked the API token {about}"),
     ("routing_log_entry", "reviewed"): gettext_lazy("reviewed the {about}"),
+    ("transaction", "created"): gettext_lazy("recorded a transaction of {about}"),
+    ("transaction", "updated"): gettext_lazy("changed a transaction of {about}"),
+    ("transaction", "deleted"): gettext_lazy("deleted a transaction of {about}"),
+    ("transaction", "moved"): gettext_lazy("moved a transaction to {about}"),
+    ("interaction", "created"): gettext_lazy("recorded an interaction of {about}"),
+    ("interaction", "updated"): gettext_lazy("changed an interaction of {about}"),
+    ("interaction", "deleted"): gettext_lazy("deleted an interaction of {about}"),
+    ("interaction", "moved"): gettext_lazy("moved an interaction to {about}"),
+    ("points", "created"): gettext_lazy("gave points to {about}"),
+    ("points", "updated"): gettext_lazy("changed points of {about}"),
+    ("points", "deleted"): gettext_lazy("deleted points of {about}"),
+    ("points", "moved"): gettext_lazy("moved points to {about}"),
+    ("reward", "created"): gettext_lazy("gave a reward to {about}"),
+    ("reward", "updated"): gettext_lazy("changed a reward of {about}"),
+    ("reward", "deleted"): gettext_lazy("deleted a reward of {about}"),
+    ("reward", "moved"): gettext_lazy("moved a reward to {about}"),
+    ("custom_attribute", "created"): gettext_lazy("set a custom attribute of {about}"),
+    ("custom_attribute", "updated"): gettext_lazy("changed a custom attribute of {about}"),
+    ("custom_attribute", "deleted"): gettext_lazy("deleted a custom attribute of {about}"),
     ("user", "loaded"): gettext_lazy("loaded the sample data"),
 }
 SWITCHED = {
     True: gettext_lazy("enabled the extension {about}"),
     False: gettext_lazy("disabled the extension {about}"),
 }
+
+# Of a record that somebody took from its profile and gave to none.
+LEFT_TO_NOBODY = gettext_lazy("took a record from {about}, and left it to nobody")
+
+# The audit's words for records, which may be nobody's.
+RECORDS = ("transaction", "interaction", "points", "reward")
 
 # The pages of rows, by what the audit calls their kind.
 PAGES = {
@@ -93,6 +118,8 @@ def what(audit: Audit, request: HttpRequest) -> SafeString:
     if sentence is None:
         kind = audit.auditable_type.replace("_", " ")
         return format_html("{}: {} {}", audit.event, kind, audit.auditable_key)
+    if audit.event == "moved" and audit.new_values.get("profile_id", "") is None:
+        return format_html(str(LEFT_TO_NOBODY), about=_about(audit, request))
     handle = audit.new_values.get("handle") or audit.old_values.get("handle") or ""
     # The sentence is ours and holds no markup; what goes into it is escaped.
     return format_html(
@@ -101,9 +128,11 @@ def what(audit: Audit, request: HttpRequest) -> SafeString:
 
 
 def _about(audit: Audit, request: HttpRequest) -> SafeString:
-    if audit.auditable_type in ("profile", "identity"):
+    if audit.auditable_type in ("profile", "identity", "custom_attribute", *RECORDS):
         if audit.profile is None:
-            return conditional_escape(_("a profile that is gone"))
+            values = {**audit.old_values, **audit.new_values}
+            is_nobodys = audit.auditable_type in RECORDS and values.get("profile_id", "") is None
+            return conditional_escape(_("nobody") if is_nobodys else _("a profile that is gone"))
         return _link(request, "profile", audit.profile.pk, audit.profile.full_name)
     if audit.auditable_type == "routing_log_entry":
         return _link(request, audit.auditable_type, audit.auditable_key, _("routing log entry"))

@@ -19,6 +19,7 @@ from identities.admin.filters import ReasonFilter, ReviewFilter
 from identities.counting import Count
 from identities.models import RoutingLogEntry
 from profiles.admin.charts import Bars, Point, bars
+from profiles.admin.filters import OwnerFilter
 
 MINUTE = datetime.timedelta(minutes=1)
 
@@ -142,6 +143,10 @@ def tokens_url(*, state: str = "", extension: str = "") -> str:
 
 def audits_url(*, account: int, since: datetime.datetime, before: datetime.datetime) -> str:
     return _list("profiles_audit", {"by__id__exact": account, **_between(since, before)})
+
+
+def anonymous_transactions_url() -> str:
+    return _list("profiles_transaction", {OwnerFilter.parameter_name: OwnerFilter.NOBODY})
 
 
 def _between(since: datetime.datetime | None, before: datetime.datetime | None) -> dict[str, str | None]:

@@ -123,6 +123,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "arrivals": (("identities.identity",), _arrivals),
         "entries": (("identities.routinglogentry",), _entries),
         "biggest": (("identities.identity", "profiles.profile"), _biggest),
+        "anonymous": (("profiles.transaction",), counting.anonymous_transactions),
         "changes": (("profiles.audit",), lambda: changes.newest(request, MOST_CHANGES)),
     }
     shown = {
@@ -133,7 +134,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
     log, tokens = shown.pop("log", None), shown.pop("tokens", None)
     if log is not None:
         shown["verdict"] = _verdict(log, shown.get("handles"), tokens)
-        shown["figures"] = _figures(log)
+        shown["figures"] = [*_figures(log), *_anonymous(shown.pop("anonymous", None))]
+    shown.pop("anonymous", None)
     if may_view(request.user, "identities.identity") and not Identity.objects.exists():
         shown = _without_empty(shown) | {"first_steps": _first_steps(request)}
     return {"start": shown}
@@ -209,6 +211,14 @@ def _figures(log: Mapping[str, Count]) -> list[Figure]:
         )
         for outcome, one in told.items()
     ]
+
+
+def _anonymous(found: Count | None) -> list[Figure]:
+    """Sales that nobody can be told apart by; when there are any."""
+    if found is None or not found.value:
+        return []
+    meaning = _("Nothing in them names anybody.")
+    return [Figure(_("Anonymous transactions"), number(found), meaning, figures.anonymous_transactions_url())]
 
 
 # The blocks
