@@ -5,25 +5,39 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from identities import releasing, routing
+from identities import moving_records, releasing, routing
 from identities.handles import Sent
 from identities.models import ApiToken, Extension, RoutingLogEntry
+from profiles.admin.base import change_url as page_of
 from profiles.auditing import By
-from profiles.models import Profile
+from profiles.models import (
+    RECORDS,
+    CustomAttribute,
+    Interaction,
+    Point,
+    Profile,
+    Reward,
+    RewardDefinition,
+    Transaction,
+)
 from profiles.refusing import Refused
-from tests.cast import add, route, update
+from tests.cast import add, came, route, update
 
 # Pages of a row that only some models have.
 OF_A_ROW = [
     *("change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"),
     *("revoke", "agree", "retire", "rename", "merge_into"),
 ]
+
+# Models of which staff add no rows.
+READ_ONLY = ("audit", "move", "routinglogentry", *RECORDS, "pointdefinition", "rewarddefinition")
 
 # What they show of an undocumented handle, and when something is asked of them.
 OF_A_HANDLE = [
@@ -53,6 +67,7 @@ def fill(by: By) -> Profile:
     route("loyalty-card:1804974", "loyalty-card:7046671", "pos:null", by=by, first_name="Ada")
     add(bo, "pos:8", by=by)
     releasing.delete(gone.pk, by=by)
+    fill_records(ada, bo, by)
     soon = timezone.now() + datetime.timedelta(days=3)
     for name, expires_at in (("Klaviyo", None), ("Klaviyo, nightly", soon)):
         ApiToken.issue(
@@ -67,6 +82,38 @@ def fill(by: By) -> Profile:
     return ada
 
 
+def fill_records(ada: Profile, bo: Profile, by: By) -> None:
+    """What Ada bought and was given, a sale that both were named by, and one of nobody."""
+    shopify = Extension.objects.get(pk="shopify")
+    noon = timezone.now().replace(hour=12)
+    card, his = "loyalty-card:1804974", "loyalty-card:7046671"
+    for days in range(20):
+        came(
+            Transaction,
+            card,
+            by=By(shopify.service_account),
+            source=shopify,
+            receipt_ref=f"R{days}",
+            timezone="Australia/Melbourne",
+            transacted_at=noon - datetime.timedelta(days=30 * days),
+            total=Decimal(10 * (days - 2)),
+            is_void=days == 5,
+            location_id="QVB",
+            items=["Shirt", "Belt"],
+            payments=[{"type": "card", "amount": 10}],
+        )
+    came(Interaction, card, by=by, description="She was friendly.", meta={"mood": "good"})
+    came(Point, card, by=by, expires_at=noon + datetime.timedelta(days=9))
+    came(Reward, card, by=by, definition=RewardDefinition.objects.create(name="Birthday", handle="birthday"))
+    came(Transaction, card, his, "pos-customer:55", by=by, receipt_ref="both")
+    came(Transaction, card, named=bo.pk, by=by)
+    moved = came(Transaction, "pos:null", by=by)
+    moving_records.move_record(Transaction, moved.pk, to=ada.pk, reason="She has the receipt.", by=by)
+    came(Transaction, bare="nobody knows", by=by, receipt_ref="nobody's")
+    for kind, value in (("boolean", True), ("decimal", 42.5), ("json", {"a": [1]})):
+        CustomAttribute.objects.create(profile=ada, namespace="shoes", handle=kind, type=kind, value=value)
+
+
 def every_page(ada: Profile) -> Iterator[str]:
     """The start page, the search, and of each model the list, the page that adds, and the pages of one row."""
     yield from ("/admin/", "/admin/search/?q=ada", "/admin/search/?q=nobody", "/admin/password_change/")
@@ -76,12 +123,22 @@ def every_page(ada: Profile) -> Iterator[str]:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield reverse(f"{name}_changelist")
         with contextlib.suppress(NoReverseMatch):
-            if model._meta.model_name not in ("audit", "move", "routinglogentry"):
+            if model._meta.model_name not in READ_ONLY:
                 yield reverse(f"{name}_add")
         row: Any = ada if model is Profile else model._default_manager.order_by("-pk").first()
         for page in OF_A_ROW if row is not None else []:
             with contextlib.suppress(NoReverseMatch):
                 yield reverse(f"{name}_{page}", args=[row.pk])
+    yield from (
+        f"{page_of(ada)}?{query}" for query in ("kind=transaction&void=no", "void=only&until=x", "kind=reward")
+    )
+    sale = Transaction.objects.get(receipt_ref="both")
+    yield page_of(sale)
+    for query in ("q=bo", "to=nobody"):
+        yield f"{reverse('admin:profiles_transaction_move', args=[sale.pk])}?{query}"
+    for profile in Profile.objects.filter(first_name__in=["Ada", "Bo"]):
+        page = reverse("admin:identities_routinglogentry_send", args=[sale.log_entry_id])
+        yield f"{page}?to={profile.pk}"
     # Each outcome has a page that looks different, and so has a list with nothing in it.
     for entry in RoutingLogEntry.objects.all():
         yield reverse("admin:identities_routinglogentry_change", args=[entry.pk])
