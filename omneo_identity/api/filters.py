@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from omneo_identity.api import pagination
+from omneo_identity.api import cursors, pagination
 from omneo_identity.api.instants import SECOND, instant
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ class BracketFilterBackend(django_filters.DjangoFilterBackend):
         names = {parameter(name): name for name in filters}
         refuse_unknown(request.query_params, names)
         included(request, view)
-        # Before the filters, of which a search finds the first in the order of the list.
-        queryset = queryset.order_by(*ordering(request, view))
+        # Before the filters, of which a search finds the first in the order of the list, from the cursor on.
+        queryset = cursors.start(queryset.order_by(*ordering(request, view)), request)
         if filterset_class:
             asked = {
                 name: request.query_params[public] for public, name in names.items() if public in request.query_params
@@ -188,7 +188,7 @@ def refuse_control_characters(query: QueryDict) -> None:
 
 def refuse_unknown(query: QueryDict, filters: Collection[str]) -> None:
     """Refuse a parameter of the list query that this list does not have, and one that is given twice."""
-    known = [*filters, "sort", "include", pagination.NUMBER, pagination.SIZE]
+    known = [*filters, "sort", "include", pagination.NUMBER, pagination.SIZE, cursors.CURSOR]
     for name in query:
         if not OURS.fullmatch(name):
             continue

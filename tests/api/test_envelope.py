@@ -71,6 +71,7 @@ def test_a_page_has_the_envelope_of_laravel(client: Client) -> None:
     assert body["data"] == [f"user {number}" for number in range(16, 31)]
     first, second, third = (f"{BASE}?page%5Bnumber%5D={number}" for number in (1, 2, 3))
     assert body["links"] == {"first": first, "last": third, "prev": first, "next": third}
+    assert body["meta"].pop("next_cursor")
     assert body["meta"] == {
         "current_page": 2,
         "from": 16,
@@ -99,6 +100,7 @@ def test_an_empty_list_has_one_empty_page(client: Client) -> None:
         "prev": None,
         "next": None,
     }
+    assert body["meta"]["next_cursor"] is None
     assert (body["meta"]["from"], body["meta"]["to"], body["meta"]["last_page"], body["meta"]["total"]) == (
         None,
         None,
@@ -116,6 +118,7 @@ def test_past_the_end_is_an_empty_page(client: Client) -> None:
         assert body["data"] == []
         assert body["meta"]["current_page"] == number
         assert body["meta"]["from"] is body["meta"]["to"] is body["links"]["next"] is None
+        assert body["meta"]["next_cursor"] is None
         assert body["meta"]["total"] == 3
 
 

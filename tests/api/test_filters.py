@@ -182,7 +182,7 @@ def test_a_value_that_does_not_fit_is_refused_by_the_filters_own_name(client: Cl
         "filter[date_joined__gte]",
         "filter[search]",
         "page",
-        "page[cursor]",
+        "page[offset]",
         "sort[joined]",
     ],
 )
