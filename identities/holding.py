@@ -24,7 +24,9 @@ T = TypeVar("T")
 # A lost race is lost to somebody who committed, so that each try meets a newer state; ten in a row means trouble.
 MOST_TRIES = 10
 
-RETRIED = (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+# What a savepoint can be tried again after: the other writer has committed, and is seen.
+RETRIED_IN_PART = (psycopg.errors.UniqueViolation,)
+RETRIED = (*RETRIED_IN_PART, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
 # Profiles that own or owned the pairs of the write under way, over all its tries. Each try locks them all, so that a
@@ -119,15 +121,20 @@ def settle(attempt: Callable[[], T]) -> T:
     Each try is rolled back whole, so that a lost race leaves nothing behind: no empty profile, no handle. A
     refusal rolls back too, but the log entry that it carries is committed before it is raised. Raises Busy when
     every try was lost.
+
+    Within the attempt of a larger write it is a part of that: a savepoint, whose log entry stands if the whole does.
+    A deadlock is then raised to the whole, which starts over: what its earlier parts have locked, somebody waits for,
+    and trying the last part again would let go of none of it.
     """
+    retried = RETRIED if _met.get(None) is None else RETRIED_IN_PART
     forget = _met.set(set())
     try:
-        return _settle(attempt)
+        return _settle(attempt, retried)
     finally:
         _met.reset(forget)
 
 
-def _settle(attempt: Callable[[], T]) -> T:
+def _settle(attempt: Callable[[], T], retried: tuple[type[Exception], ...]) -> T:
     for tries in range(MOST_TRIES):
         try:
             with transaction.atomic():
@@ -136,7 +143,7 @@ def _settle(attempt: Callable[[], T]) -> T:
             if tries == MOST_TRIES - 1:
                 raise Busy from error
         except DatabaseError as error:
-            if not isinstance(error.__cause__, RETRIED):
+            if not isinstance(error.__cause__, retried):
                 raise
             if tries == MOST_TRIES - 1:
                 raise Busy from error

@@ -116,7 +116,6 @@ class IdentityViewSet(ApiViewSet):
         "batch": ADD,
         "move": CHANGE,
     }
-    conflicts = frozenset({"move"})
 
     @property
     def includes(self) -> tuple[str, ...]:  # type: ignore[override]  # each look-up has its own
@@ -247,7 +246,6 @@ class ProfileIdentityViewSet(OfProfileViewSet):
         "update_by_id": CHANGE,
         "destroy_by_id": REMOVE,
     }
-    conflicts = frozenset({"create", "update", "destroy", "update_by_id", "destroy_by_id"})
 
     @extend_schema(responses=data_of(IdentitySerializer, many=True), summary="List a profile's identities")
     def list(self, request: Request, profile_id: str) -> Response:
@@ -392,6 +390,8 @@ class ApiTokenViewSet(ApiViewSet):
     serializer_class = TokenSerializer
     pagination_class = None
     filter_backends = []
+    # A key would keep the answer, and the secret in it.
+    takes_key = False
     # Any token may be told what it is, and hand on what it may do itself; never more.
     scopes = {"create": "", "list": "", "destroy": "", "verify": ""}
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from identities.models.api_token import ApiToken
 from identities.models.extension import Extension
 from identities.models.handle import BUILT_IN, EMAIL, MOBILE_PHONE, BlockedIdentifier, Handle, bare, fold_handle
+from identities.models.idempotency_record import IdempotencyRecord
 from identities.models.identity import UNSET, Identity, IdentityQuerySet, Pair
 from identities.models.routing_log import RoutingLogEntry
 
@@ -15,6 +16,7 @@ __all__ = [
     "BlockedIdentifier",
     "Extension",
     "Handle",
+    "IdempotencyRecord",
     "Identity",
     "IdentityQuerySet",
     "Pair",

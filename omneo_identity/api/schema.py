@@ -19,7 +19,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from omneo_identity.api import filters
+from omneo_identity.api import filters, idempotency
 from omneo_identity.api.errors import CONFLICTS, ERROR_CODES
 
 INSTANT = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", "example": "2021-01-27 00:00:00"}
@@ -34,11 +34,19 @@ One customer is one **profile**; an **identity** is a pair (handle, identifier) 
   `/api/v3/identities/search-profile/{identifier}` everything after the prefix is the identifier.
 - **One object** is `{"data": {...}}`; **a list** has `data`, `links` and `meta`, by `page[number]` (at most
   1,000,000,000) and `page[size]` (at most 200). `meta.total` is exact up to 10,000; past that it may be an estimate,
-  and `total_is_estimate` is true. A page past the end is empty.
+  and `total_is_estimate` is true. A page past the end is empty. To walk a whole list, ask for `page[cursor]=`, empty,
+  and then for `page[cursor]` with the `meta.next_cursor` of each answer until it is null, in one `sort`: each page
+  takes the same time, and rows that come or go meanwhile neither repeat nor hide others. Such a page has no total.
 - **Lists** take `filter[field]=`, for times also `filter[field][gt|gte|lt|lte]=`, `sort=field` or `sort=-field`,
   several separated by commas, and `include=`. One that the list does not know is a 422 that lists those
   which it knows.
 - **Times** are UTC, `YYYY-MM-DD HH:MM:SS`. Input may be ISO 8601; without a zone it is UTC.
+- **`Idempotency-Key`**, 1 to 255 visible ASCII characters, makes a POST, PUT or DELETE safe to send again: within 24
+  hours the same request with the same key by the same account gets the first answer again, byte for byte and with
+  `Idempotent-Replay: true`, and nothing happens twice. Refusals are answered again too, but what is refused before
+  anything is looked into (400, 401, 413, 429, a scope that is lacking) is not kept; after a 5xx nothing was done.
+  Another request with the key is a 422, one while the first is still under way a 409. The routes of API tokens take
+  no key.
 - **`X-Request-ID`** is taken from the request (1 to 128 letters, digits, `.`, `_`, `-`) or made, and returned.
 - **Amounts** are exact: a JSON number or decimal text on input, with at most 13 digits before the point and rounded,
   half to even, to six places; a JSON number in answers.
@@ -81,8 +89,10 @@ class AutoSchema(openapi.AutoSchema):
         return f"{view.basename}_{view.action}".replace("-", "_")
 
     def get_override_parameters(self) -> list[Any]:
+        keyed = idempotency.PARAMETERS if idempotency.takes_key(self.view, self.method) else []
         return [
             *super().get_override_parameters(),
+            *keyed,
             OpenApiParameter("X-Request-ID", str, OpenApiParameter.HEADER, response=True),
             OpenApiParameter("Retry-After", int, OpenApiParameter.HEADER, response=[429], required=True),
         ]
@@ -109,7 +119,7 @@ class AutoSchema(openapi.AutoSchema):
             answers["401"] = (Error, "There is no valid token.")
             answers["403"] = (Error, "The token lacks the scope.")
             answers["429"] = (Error, "The token's rate limit is reached.")
-        if getattr(self.view, "action", None) in getattr(self.view, "conflicts", ()):
+        if idempotency.takes_key(self.view, self.method):
             answers["409"] = (Conflict, "The state of things is against it.")
         return dict(sorted(answers.items()))
 

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from omneo_identity.api import filters
+from omneo_identity.api import filters, idempotency
 from omneo_identity.api.auth import HasScope, Scopes, TokenAuthentication
 from omneo_identity.api.filters import BracketFilterBackend, SortFields
 from omneo_identity.api.pagination import PageEnvelope
@@ -73,13 +73,15 @@ class ApiViewSet(Wire, GenericViewSet[Any]):
     sort_fields: SortFields = {}
     default_sort = ""
     includes: tuple[str, ...] = ()
-    # The actions that may answer 409.
-    conflicts: frozenset[str] = frozenset()
+    # Whether writes may be sent with an Idempotency-Key, under which their answers are stored.
+    takes_key = True
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if self.action != "list" or not self.filter_backends:
             filters.refuse_list_words(request, self)
+        # Last, so that the transaction begins when the token's own rows have been written.
+        idempotency.take_key(self, request)
 
     def included(self) -> frozenset[str]:
         """What `include=` asks for, of the view's `includes`."""

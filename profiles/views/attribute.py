@@ -35,7 +35,6 @@ class CustomAttributeViewSet(OfProfileViewSet):
     pagination_class = None
     filter_backends = []
     scopes = {"list": READ, "retrieve": READ, "update": WRITE, "destroy": WRITE}
-    conflicts = frozenset({"update", "destroy"})
 
     @extend_schema(
         responses=data_of(CustomAttributeSerializer, many=True), summary="List a profile's custom attributes"

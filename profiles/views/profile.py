@@ -60,7 +60,6 @@ class ProfileViewSet(OfProfileViewSet):
         "balances": READ,
         "why": READ,
     }
-    conflicts = frozenset({"update", "destroy", "update_type"})
 
     @extend_schema(responses=ProfileSerializer(many=True), summary="List profiles")
     def list(self, request: Request) -> Response:

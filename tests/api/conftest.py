@@ -12,11 +12,24 @@ from urllib.parse import quote, urlencode
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
-from django.db import models
+from django.db import connection, models
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from identities.models import ApiToken, Extension
+from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
+from profiles.models import (
+    Audit,
+    CustomAttribute,
+    Interaction,
+    Point,
+    Profile,
+    Reward,
+    RewardDefinition,
+    Transaction,
+    TransactionItem,
+)
 
 CARD = "loyalty-card"
 
@@ -234,3 +247,90 @@ def conflict(response: Any, code: str) -> dict[str, Any]:
 
 def not_found(response: Any) -> None:
     assert (response.status_code, response.json()) == (404, {"message": "Not found."})
+
+
+# Many rows
+
+
+def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
+    """Make so many more rows of everything that is listed."""
+    profiles = Profile.objects.bulk_create(Profile(last_name_fold="lovelace") for _number in range(count))
+    Identity.objects.bulk_create(
+        Identity(handle_id=CARD, identifier=f"{profile.pk}", profile=profile) for profile in profiles
+    )
+    Identity.objects.bulk_create(
+        Identity(handle_id="pos", identifier=str(uuid.uuid4()), profile_id=ada["id"]) for _number in range(count)
+    )
+    RoutingLogEntry.objects.bulk_create(
+        RoutingLogEntry(
+            outcome="refused", kind="profile", by=operator, fingerprint=str(uuid.uuid4()), source_id="sfcc"
+        )
+        for _number in range(count)
+    )
+    Audit.objects.bulk_create(
+        Audit(by=operator, event="created", auditable_type="identity", auditable_key=str(number), profile_id=ada["id"])
+        for number in range(count)
+    )
+    Handle.objects.bulk_create(Handle(name=name, fold=name) for name in (uuid.uuid4().hex for _number in range(count)))
+    for _number in range(count):
+        ApiToken.issue(user=operator, name="Till", scopes=SCOPES)
+    CustomAttribute.objects.bulk_create(
+        CustomAttribute(profile=profile, namespace="club", handle="tier", type="string", value="gold", text="gold")
+        for profile in profiles
+    )
+    now = timezone.now()
+    definition = RewardDefinition.objects.bulk_create(
+        RewardDefinition(name="Gift", handle=uuid.uuid4().hex) for _number in range(count)
+    )[0]
+    balance = {"profile_id": ada["id"], "value_initial": 1, "value_remaining": 1, "issued_at": now}
+    sales = Transaction.objects.bulk_create(
+        Transaction(profile_id=ada["id"], total=1, transacted_at=now, timezone="UTC") for _number in range(count)
+    )
+    TransactionItem.objects.bulk_create(
+        TransactionItem(transaction=one, position=number, name="Tea", quantity=1, price_current=1, price_sell=1)
+        for one in sales
+        for number in range(3)
+    )
+    Interaction.objects.bulk_create(Interaction(profile_id=ada["id"], signal=1) for _number in range(count))
+    Point.objects.bulk_create(Point(**balance) for _number in range(count))
+    Reward.objects.bulk_create(Reward(**balance, definition=definition) for _number in range(count))
+
+
+@pytest.fixture
+def twenty_thousand(ada: Any) -> None:
+    """20,000 profiles like Ada's, with a card, an e-mail address and a phone number each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO profiles_profile
+            SELECT made.* FROM profiles_profile AS ada, generate_series(1, 20000) AS number,
+            LATERAL jsonb_populate_record(ada, jsonb_build_object(
+                'id', gen_random_uuid(), 'first_name_fold', 'first' || number, 'last_name_fold', number
+            )) AS made
+            """
+        )
+        cursor.execute(
+            """
+            INSERT INTO identities_identity
+            SELECT made.* FROM identities_identity AS card, profiles_profile AS profile,
+            LATERAL (VALUES
+                ('loyalty-card', 'L' || last_name_fold),
+                ('email', 'made' || last_name_fold || '@example.com'),
+                ('mobile_phone', '+6140' || lpad(last_name_fold, 7, '0'))
+            ) AS pair (handle, identifier),
+            LATERAL jsonb_populate_record(card, jsonb_build_object(
+                'id', nextval(pg_get_serial_sequence('identities_identity', 'id')), 'profile_id', profile.id,
+                'handle', pair.handle, 'identifier', pair.identifier
+            )) AS made
+            WHERE card.handle = 'loyalty-card' AND profile.id <> card.profile_id
+            """
+        )
+        cursor.execute("ANALYZE profiles_profile, identities_identity, identities_handle")
+
+
+def statements(call: Callable[[], Any]) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        call()
+    return [
+        query["sql"] for query in captured.captured_queries if query["sql"].lstrip().startswith(("SELECT", "WITH"))
+    ]

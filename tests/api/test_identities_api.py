@@ -111,7 +111,7 @@ def test_include_profile_embeds_the_full_profile(api, ada, bo) -> None:
         ("sort", "created_at, updated_at, id"),
         ("include", "profile"),
         ("search", "filter[identifier]"),
-        ("page[cursor]", "page[number]"),
+        ("page[offset]", "page[cursor]"),
     ],
 )
 def test_what_the_list_does_not_know_is_refused_with_what_it_knows(api, ada, parameter, known) -> None:

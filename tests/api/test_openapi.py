@@ -173,6 +173,19 @@ def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
         assert str(response.status_code) in operation["responses"]
 
 
+def test_only_the_routes_of_tokens_take_no_key(document) -> None:
+    writes = {name: operation for name, operation in operations(document) if not name.startswith("GET")}
+
+    without = {
+        name
+        for name, operation in writes.items()
+        if "Idempotency-Key" not in {one["name"] for one in operation.get("parameters", [])}
+    }
+
+    assert without == {"POST /api/v3/auth/api-tokens", "DELETE /api/v3/auth/api-tokens/{token_id}"}
+    assert {name for name, operation in writes.items() if "409" not in operation["responses"]} == without
+
+
 def raised() -> Iterator[tuple[str, str]]:
     """The code words in the sources: of Refused(code, ...), ValidationError(..., code) and the like."""
     for app in ("profiles", "identities"):
@@ -219,6 +232,10 @@ def test_the_table_stands_in_the_description(document) -> None:
         "sort=-field",
         "include=",
         "total_is_estimate",
+        "page[cursor]",
+        "next_cursor",
+        "Idempotency-Key",
+        "Idempotent-Replay: true",
         "X-Request-ID",
         "trailing slash",
         "Retry-After",

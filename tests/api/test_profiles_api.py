@@ -338,7 +338,7 @@ def test_include_identities_is_known(api, ada) -> None:
         ("filter[first_name][like]", "filter[first_name]"),
         ("sort", "created_at, updated_at"),
         ("include", "identities"),
-        ("page[cursor]", "page[number]"),
+        ("page[offset]", "page[cursor]"),
     ],
 )
 def test_what_the_list_does_not_know_is_refused_with_what_it_knows(api, ada, parameter, known) -> None:

@@ -9,23 +9,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from identities import lookup
-from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
-from omneo_identity.api.auth import SCOPES
-from profiles.models import (
-    Audit,
-    Interaction,
-    Point,
-    Profile,
-    Reward,
-    RewardDefinition,
-    Transaction,
-    TransactionItem,
-)
-from tests.api.conftest import CARD, KINDS
+from identities.models import Handle
+from profiles.models import Audit
+from tests.api.conftest import CARD, KINDS, rows, statements
 
 pytestmark = pytest.mark.django_db
 
@@ -56,46 +44,6 @@ LISTS = [
     ("/auth/access-tokens", TOKEN + 1),
     ("/profiles/{id}/identities", TOKEN + 2),  # The profile, which may be merged, and its identities.
 ]
-
-
-def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
-    """Make so many more rows of everything that is listed."""
-    profiles = Profile.objects.bulk_create(Profile(last_name_fold="lovelace") for _number in range(count))
-    Identity.objects.bulk_create(
-        Identity(handle_id=CARD, identifier=f"{profile.pk}", profile=profile) for profile in profiles
-    )
-    Identity.objects.bulk_create(
-        Identity(handle_id="pos", identifier=str(uuid.uuid4()), profile_id=ada["id"]) for _number in range(count)
-    )
-    RoutingLogEntry.objects.bulk_create(
-        RoutingLogEntry(
-            outcome="refused", kind="profile", by=operator, fingerprint=str(uuid.uuid4()), source_id="sfcc"
-        )
-        for _number in range(count)
-    )
-    Audit.objects.bulk_create(
-        Audit(by=operator, event="created", auditable_type="identity", auditable_key=str(number), profile_id=ada["id"])
-        for number in range(count)
-    )
-    Handle.objects.bulk_create(Handle(name=name, fold=name) for name in (uuid.uuid4().hex for _number in range(count)))
-    for _number in range(count):
-        ApiToken.issue(user=operator, name="Till", scopes=SCOPES)
-    now = timezone.now()
-    definition = RewardDefinition.objects.bulk_create(
-        RewardDefinition(name="Gift", handle=uuid.uuid4().hex) for _number in range(count)
-    )[0]
-    balance = {"profile_id": ada["id"], "value_initial": 1, "value_remaining": 1, "issued_at": now}
-    sales = Transaction.objects.bulk_create(
-        Transaction(profile_id=ada["id"], total=1, transacted_at=now, timezone="UTC") for _number in range(count)
-    )
-    TransactionItem.objects.bulk_create(
-        TransactionItem(transaction=one, position=number, name="Tea", quantity=1, price_current=1, price_sell=1)
-        for one in sales
-        for number in range(3)
-    )
-    Interaction.objects.bulk_create(Interaction(profile_id=ada["id"], signal=1) for _number in range(count))
-    Point.objects.bulk_create(Point(**balance) for _number in range(count))
-    Reward.objects.bulk_create(Reward(**balance, definition=definition) for _number in range(count))
 
 
 @pytest.mark.parametrize(("path", "queries"), LISTS)
@@ -207,38 +155,6 @@ def test_every_function_of_lookup_is_exactly_one_statement(ada, django_assert_nu
             call()
 
 
-@pytest.fixture
-def twenty_thousand(ada: Any) -> None:
-    """20,000 profiles like Ada's, with a card, an e-mail address and a phone number each."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO profiles_profile
-            SELECT made.* FROM profiles_profile AS ada, generate_series(1, 20000) AS number,
-            LATERAL jsonb_populate_record(ada, jsonb_build_object(
-                'id', gen_random_uuid(), 'first_name_fold', 'first' || number, 'last_name_fold', number
-            )) AS made
-            """
-        )
-        cursor.execute(
-            """
-            INSERT INTO identities_identity
-            SELECT made.* FROM identities_identity AS card, profiles_profile AS profile,
-            LATERAL (VALUES
-                ('loyalty-card', 'L' || last_name_fold),
-                ('email', 'made' || last_name_fold || '@example.com'),
-                ('mobile_phone', '+6140' || lpad(last_name_fold, 7, '0'))
-            ) AS pair (handle, identifier),
-            LATERAL jsonb_populate_record(card, jsonb_build_object(
-                'id', nextval(pg_get_serial_sequence('identities_identity', 'id')), 'profile_id', profile.id,
-                'handle', pair.handle, 'identifier', pair.identifier
-            )) AS made
-            WHERE card.handle = 'loyalty-card' AND profile.id <> card.profile_id
-            """
-        )
-        cursor.execute("ANALYZE profiles_profile, identities_identity, identities_handle")
-
-
 def explained(sql: str) -> str:
     """A statement's plan as JSON."""
     with connection.cursor() as cursor:
@@ -256,16 +172,6 @@ def scanned(sql: str) -> Iterator[str]:
         nodes += node.get("Plans", [])
         if node["Node Type"] == "Seq Scan":
             yield node["Relation Name"]
-
-
-def statements(call: Callable[[], Any]) -> list[str]:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
-        call()
-    return [
-        query["sql"] for query in captured.captured_queries if query["sql"].lstrip().startswith(("SELECT", "WITH"))
-    ]
 
 
 BIG = {"identities_identity", "profiles_profile"}

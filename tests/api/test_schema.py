@@ -46,7 +46,6 @@ class Users(ApiViewSet):
     sort_fields = {"joined": "date_joined"}
     default_sort = "-joined"
     includes = ("groups",)
-    conflicts = frozenset({"update"})
 
     @extend_schema(responses=UserSerializer(many=True))
     def list(self, request: Request) -> Response:
@@ -114,6 +113,7 @@ def test_a_list_shows_its_query_as_it_is_written(document: dict[str, Any]) -> No
         "include",
         "page[number]",
         "page[size]",
+        "page[cursor]",
     }
     assert not any(one.get("required") for one in shown.values())
     assert shown["page[size]"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 15}
@@ -141,9 +141,9 @@ def test_one_object_and_a_plain_list_have_data_alone(document: dict[str, Any]) -
     ("path", "method", "statuses"),
     [
         ("/api/v3/users", "get", ["200", "400", "401", "403", "404", "422", "429"]),
-        ("/api/v3/users", "post", ["200", "201", "400", "401", "403", "404", "413", "422", "429"]),
+        ("/api/v3/users", "post", ["200", "201", "400", "401", "403", "404", "409", "413", "422", "429"]),
         ("/api/v3/users/{id}", "put", ["200", "400", "401", "403", "404", "409", "413", "422", "429"]),
-        ("/api/v3/users/{id}", "delete", ["204", "400", "401", "403", "404", "413", "422", "429"]),
+        ("/api/v3/users/{id}", "delete", ["204", "400", "401", "403", "404", "409", "413", "422", "429"]),
     ],
 )
 def test_every_operation_has_the_common_answers(
@@ -155,6 +155,17 @@ def test_every_operation_has_the_common_answers(
     assert all("X-Request-ID" in answer["headers"] for answer in operation["responses"].values())
     assert "Retry-After" in operation["responses"]["429"]["headers"]
     assert operation["security"] == [{"Bearer": []}]
+
+
+def test_a_write_takes_a_key_and_says_so_when_it_answers_again(document: dict[str, Any]) -> None:
+    for path, method in (("/api/v3/users", "post"), ("/api/v3/users/{id}", "put"), ("/api/v3/users/{id}", "delete")):
+        operation = document["paths"][path][method]
+        key = parameters(operation)["Idempotency-Key"]
+
+        assert (key["in"], key.get("required", False), key["schema"]["type"]) == ("header", False, "string")
+        replayed = {status for status, one in operation["responses"].items() if "Idempotent-Replay" in one["headers"]}
+        assert replayed == {"200", "201", "204", "403", "404", "409", "422"} & set(operation["responses"])
+    assert "Idempotency-Key" not in parameters(document["paths"]["/api/v3/users"]["get"])
 
 
 def test_the_token_is_a_bearer(document: dict[str, Any]) -> None:
