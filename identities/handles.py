@@ -73,6 +73,11 @@ def read_one(sent: Sent, *, writer: Extension | None) -> Identity:
     return answer
 
 
+def named(name: str) -> Handle:
+    """The handle that is meant by this name today; one never seen is unsaved. Raises Refused, as `read` does."""
+    return _handle(name.strip(), catalogue=_Catalogue({name.strip()}))
+
+
 def admit(identities: Iterable[Identity]) -> None:
     """Put the handles of these unsaved identities that the catalogue does not have into it, as undocumented.
 

@@ -121,8 +121,10 @@ def route(
     return settle(attempt)
 
 
-def add(profile_id: uuid.UUID, sent: Sent, *, by: By, source: Extension | None) -> Added:
-    """Give a profile one more identity.
+def add(
+    profile_id: uuid.UUID, sent: Sent, *, by: By, source: Extension | None, brought_by: Identity | None = None
+) -> Added:
+    """Give a profile one more identity. `brought_by` is the identity by which the profile was found, if it was.
 
     The pair that the profile already has is returned as it is (`created` False). A deleted profile's pair is taken
     over, row and all, and that is logged. A merged profile's id means its survivor. Raises Profile.DoesNotExist, and
@@ -147,8 +149,8 @@ def add(profile_id: uuid.UUID, sent: Sent, *, by: By, source: Extension | None) 
                 _confirm(row, profile, identity.handle, by=by)
             return Added(row, created=False)
         refuse_over_limit(identity, profile)
-        identity.addressed = profile_id
-        (row,) = attach([identity], profile, held=held, by=by, source=source)
+        identity.addressed = profile_id if brought_by is None else None
+        (row,) = attach([identity], profile, held=held, by=by, source=source, brought_by=brought_by)
         return Added(row, created=True)
 
     return settle(attempt)
@@ -231,8 +233,10 @@ def update(
     attributes: Sequence[attributing.Named] = (),
     by: By,
     source: Extension | None,
+    brought_by: Identity | None = None,
 ) -> Profile:
     """Change a profile's own fields, which contact points it holds, custom attributes. What is not named stays.
+    `brought_by` is the identity by which the profile was found, if it was.
 
     A merged profile's id means its survivor. Raises Profile.DoesNotExist, and Refused: `profile_deleted`,
     `identity_taken` when a contact is another profile's (logged), and what is wrong with fields or contacts.
@@ -252,7 +256,8 @@ def update(
         for handle, identity in wanted.items():
             set_contact(profile, handle, identity, held=held, by=by, source=source)
         filling.save_changes(profile, old, by=by)
-        attributing.write(attributes, profile, by=by, source=source, addressed=profile_id)
+        addressed = profile_id if brought_by is None else None
+        attributing.write(attributes, profile, by=by, source=source, addressed=addressed, brought_by=brought_by)
         return profile
 
     return settle(attempt)
