@@ -3,6 +3,7 @@ from __future__ import annotations
 from profiles.models.attribute import CustomAttribute
 from profiles.models.audit import Audit
 from profiles.models.balance import FIRST_POINT_DEFINITION, Point, PointDefinition, Reward, RewardDefinition
+from profiles.models.batch import ProfileBatch, ProfileBatchRow
 from profiles.models.interaction import Interaction
 from profiles.models.move import Move
 from profiles.models.profile import Profile, ProfileQuerySet, fold_name
@@ -22,6 +23,8 @@ __all__ = [
     "Point",
     "PointDefinition",
     "Profile",
+    "ProfileBatch",
+    "ProfileBatchRow",
     "ProfileQuerySet",
     "Record",
     "Reward",
