@@ -25,7 +25,7 @@ USER = "postgres"
 PORT = 5432
 
 
-def configuration(url: str, *, prepare: bool) -> dict[str, Any]:
+def configuration(url: str, *, prepare: bool, name: str = "DATABASE_URL") -> dict[str, Any]:
     """The entry of settings.DATABASES for this DATABASE_URL; without one, for the embedded server."""
     if url:
         try:
@@ -34,7 +34,7 @@ def configuration(url: str, *, prepare: bool) -> dict[str, Any]:
         except (psycopg.ProgrammingError, KeyError):
             # The address holds a password, so it is not repeated.
             raise ImproperlyConfigured(
-                "DATABASE_URL does not name a PostgreSQL database: write postgresql://USER:PASSWORD@HOST:PORT/NAME."
+                f"{name} does not name a PostgreSQL database: write postgresql://USER:PASSWORD@HOST:PORT/NAME."
             ) from None
     else:
         parts = {"dbname": NAME, "user": USER, "host": str(CLUSTER), "port": PORT}

@@ -37,9 +37,13 @@ def main() -> None:
     try:
         with _database() as url:
             kept = _kept()
+            for name in ("DATABASE_URL", "WORKER_DATABASE_URL"):
+                # A file would be read first.
+                os.environ.pop(f"{name}_FILE", None)
             os.environ.update(
                 DJANGO_SETTINGS_MODULE="omneo_identity.settings",
                 DATABASE_URL=url,
+                WORKER_DATABASE_URL=url,
                 SECRET_KEY=kept["secret_key"],
                 HOST="127.0.0.1",
                 ALLOWED_HOSTS="127.0.0.1,localhost",

@@ -1,4 +1,4 @@
-"""Serve the application: `make run`, which refuses a setting that is not for production, and the demo."""
+"""Serve the application, with a worker beside it: `make run`, which refuses settings that are not for production."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-# Seconds that a worker gets to finish its requests, and in which it notices that its parent was killed.
+from omneo_identity import worker
+
+# Seconds that a process of the server gets to finish its requests.
 GRACE = 10
-HEARTBEAT = 0.5
 
 
 def main() -> None:
@@ -57,8 +58,8 @@ def refuse_weak_settings() -> None:
 def demand_port() -> None:
     """Fail early and in words when the port is taken."""
     family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
-    # Workers whose parent was killed need a moment to notice, and let go of the port.
-    deadline = time.monotonic() + 4 * HEARTBEAT
+    # Processes whose parent was killed need a moment to notice, and let go of the port.
+    deadline = time.monotonic() + 4 * worker.WATCH
     while True:
         try:
             socket.create_server((settings.HOST, settings.PORT), family=family).close()
@@ -67,43 +68,38 @@ def demand_port() -> None:
                 raise ImproperlyConfigured(
                     f"Cannot listen on {settings.HOST}, port {settings.PORT} ({error}). Choose another: PORT=8001."
                 ) from None
-            time.sleep(HEARTBEAT / 2)
+            time.sleep(worker.WATCH / 2)
         else:
             return
 
 
 def serve() -> None:
     """Serve until SIGINT or SIGTERM."""
-    # Forked workers must not share a connection.
+    # Forked processes must not share a connection.
     connections.close_all()
-    Granian(
-        "omneo_identity.wsgi:application",
-        address=settings.HOST,
-        port=settings.PORT,
-        interface=Interfaces.WSGI,
-        workers=settings.WORKERS,
-        blocking_threads=settings.THREADS,
-        websockets=False,
-        log_level=LogLevels(settings.LOG_LEVEL.lower()),
-        respawn_failed_workers=True,
-        workers_kill_timeout=GRACE,
-    ).serve(target_loader=_load)
+    with worker.running():
+        Granian(
+            "omneo_identity.wsgi:application",
+            address=settings.HOST,
+            port=settings.PORT,
+            interface=Interfaces.WSGI,
+            workers=settings.WORKERS,
+            blocking_threads=settings.THREADS,
+            websockets=False,
+            log_level=LogLevels(settings.LOG_LEVEL.lower()),
+            respawn_failed_workers=True,
+            workers_kill_timeout=GRACE,
+        ).serve(target_loader=_load)
 
 
 def _load(target: str) -> Callable[..., Any]:
-    """Load the application in a worker, which must neither miss a signal meanwhile nor outlive its parent."""
+    """Load the application in a child, which must neither miss a signal meanwhile nor outlive its parent."""
     # The handler inherited from the parent only sets a flag that nobody reads here.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=worker.die_with, args=(os.getppid(),), daemon=True).start()
     from omneo_identity.wsgi import application
 
     return application
-
-
-def _die_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(HEARTBEAT)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

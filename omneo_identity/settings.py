@@ -117,6 +117,14 @@ DATABASES: dict[str, dict[str, Any]] = {
     }
 }
 
+# The worker's: its own where DATABASE_URL leads through a PgBouncer in transaction mode, which LISTEN does not pass.
+WORKER_DATABASE = DATABASES["default"]
+if text("WORKER_DATABASE_URL"):
+    WORKER_DATABASE = {
+        **WORKER_DATABASE,
+        **database.configuration(text("WORKER_DATABASE_URL"), prepare=PREPARE, name="WORKER_DATABASE_URL"),
+    }
+
 # Security
 
 SECRET_KEY = text("SECRET_KEY")
@@ -216,6 +224,8 @@ PORT = number("PORT", least=1, default=8000)
 WORKERS = number("WORKERS", least=1, default=2)
 # Per worker. Each keeps a database connection.
 THREADS = number("THREADS", least=1, default=4)
+# Jobs that the worker does at a time. Each keeps a database connection, and the worker some more.
+WORKER_CONCURRENCY = number("WORKER_CONCURRENCY", least=1, default=2)
 MAX_BODY_BYTES = number("MAX_BODY_BYTES", least=1024, default=10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
@@ -237,6 +247,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "csp",
     "axes",
+    "procrastinate.contrib.django",
 ]
 
 MIDDLEWARE = [
@@ -307,6 +318,8 @@ LOGGING = {
         **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
         # Its lines for 4xx repeat the access log, but with the whole path, and an identifier may stand in that.
         "django.request": {"level": "ERROR"},
+        # Each process that starts would tell of every task that it knows.
+        **{name: {"level": "WARNING"} for name in ("procrastinate.blueprints", "procrastinate.periodic")},
     },
 }
 

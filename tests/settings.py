@@ -20,6 +20,8 @@ os.environ.update(
     PORT="",
     WORKERS="",
     THREADS="",
+    WORKER_DATABASE_URL="",
+    WORKER_CONCURRENCY="",
     PREPARE="",
     CONN_MAX_AGE="",
     TIME_ZONE="UTC",

@@ -58,6 +58,27 @@ def test_a_database_url_brings_the_settings_of_production(load):
     assert settings["CSRF_COOKIE_NAME"] == "__Host-csrftoken"
     assert settings["SECURE_HSTS_SECONDS"] > 0
     assert settings["DATABASES"]["default"]["CONN_MAX_AGE"] is None
+    assert settings["WORKER_DATABASE"] is settings["DATABASES"]["default"]
+    assert settings["WORKER_CONCURRENCY"] == 2
+
+
+def test_the_worker_may_have_an_address_of_its_own(load):
+    direct = DATABASE.replace(":6432", ":5432").replace("sslmode=require", "sslmode=verify-full")
+
+    settings = load(**PRODUCTION, WORKER_DATABASE_URL=direct, WORKER_CONCURRENCY="5", CONN_MAX_AGE="60")
+
+    assert (settings["WORKER_DATABASE"]["PORT"], settings["DATABASES"]["default"]["PORT"]) == ("5432", "6432")
+    assert settings["WORKER_DATABASE"]["OPTIONS"]["sslmode"] == "verify-full"
+    assert settings["WORKER_DATABASE"]["CONN_MAX_AGE"] == 60
+    assert settings["WORKER_CONCURRENCY"] == 5
+
+
+def test_a_wrong_address_of_the_worker_is_told_by_its_name_and_without_its_password(load):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        load(**PRODUCTION, WORKER_DATABASE_URL="postgresql://omneo:hunter2@db.example.com")
+
+    assert str(refusal.value).startswith("WORKER_DATABASE_URL does not name a PostgreSQL database")
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_values_are_read_with_their_types(load):
@@ -105,6 +126,7 @@ def test_values_are_read_with_their_types(load):
         ("PORT", "http", "a whole number, 1 or more"),
         ("WORKERS", "0", "a whole number, 1 or more"),
         ("THREADS", "many", "a whole number, 1 or more"),
+        ("WORKER_CONCURRENCY", "0", "a whole number, 1 or more"),
         ("TIME_ZONE", "Melbourne", "a time zone such as Australia/Melbourne"),
         ("TIME_ZONE", "../etc/passwd", "a time zone such as Australia/Melbourne"),
         ("LOG_LEVEL", "info", "write one of DEBUG, INFO"),

@@ -1,0 +1,184 @@
+"""The background worker: the jobs that requests have queued, and what is done by the clock (profiles/tasks.py).
+
+The server keeps one beside it (`running`). `python -m omneo_identity.worker` is one by itself, for a machine that does
+nothing else. Any number of them share the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import django
+import psycopg_pool
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from procrastinate.contrib.django import DjangoApp, app
+from procrastinate.contrib.django.utils import connector_params
+from procrastinate.exceptions import ConnectorException
+from procrastinate.psycopg_connector import PsycopgConnector
+
+from omneo_identity import database
+
+logger = logging.getLogger(__name__)
+
+# Seconds. A worker says that it lives; one that has not said so for long is dead, and its jobs are taken up again by
+# whoever looks next. A job that is due without an announcement, as those are, is found within POLL.
+HEARTBEAT = 5.0
+DEAD = 20.0
+LOOK = 5.0
+POLL = 3.0
+
+# What a job gets to come to an end after SIGTERM, and the worker in all before it is killed.
+LAST_WORDS = 1.0
+GRACE = 10.0
+
+# Before a worker that has ended gets a successor.
+PAUSE = 1.0
+
+# How often a child asks whether its parent lives.
+WATCH = 0.5
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        threading.Thread(target=die_with, args=(int(sys.argv[1]),), daemon=True).start()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omneo_identity.settings")
+    try:
+        with database.ready():
+            settings.DATABASES["default"] = settings.WORKER_DATABASE
+            django.setup()
+            asyncio.run(work())
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    except (ConnectorException, psycopg_pool.PoolTimeout) as error:
+        sys.exit(f"The worker has lost its database: {error.__cause__ or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def work() -> None:
+    """Do what is to be done until SIGINT or SIGTERM, which let each job come to a point where it can go on later."""
+    own = connected()
+    async with own.open_async():
+        looking = asyncio.create_task(_take_up_again(own))
+        try:
+            await own.run_worker_async(
+                concurrency=settings.WORKER_CONCURRENCY,
+                fetch_job_polling_interval=POLL,
+                shutdown_graceful_timeout=LAST_WORDS,
+                update_heartbeat_interval=HEARTBEAT,
+                stalled_worker_timeout=DEAD,
+            )
+        finally:
+            looking.cancel()
+
+
+def connected() -> DjangoApp:
+    """The worker's own view of the queue, on connections of its own, with the same tasks.
+
+    Procrastinate's command would give `app` itself this connector. But what a task enqueues must go by Django's
+    connection, as everywhere, so that it is of the transaction that the task is in.
+    """
+    # Beside the jobs' own connections: fetch, finish, heartbeat.
+    most = settings.WORKER_CONCURRENCY + 2
+    own = DjangoApp(connector=PsycopgConnector(kwargs=connector_params(), min_size=1, max_size=most))
+    own.tasks, own.periodic_registry = app.tasks, app.periodic_registry
+    return own
+
+
+async def _take_up_again(own: DjangoApp) -> None:
+    """Put the jobs of dead workers back into the queue.
+
+    Not a job itself, which would wait for a free worker. Where two workers look in the same moment, or one was only
+    asleep, a job may be done twice at once: each must bear that.
+    """
+    while True:
+        try:
+            for job in await own.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD):
+                logger.warning("The worker of job %s is gone; it is taken up again.", job.call_string)
+                await own.job_manager.retry_job(job)
+        except ConnectorException as error:
+            # Somebody else was first, or the database is away, which ends the worker by its heartbeat.
+            logger.info("Looking for jobs of dead workers failed: %s", error.__cause__ or error)
+        await asyncio.sleep(random.uniform(LOOK / 2, LOOK))  # noqa: S311 - no two in step
+
+
+def die_with(parent: int) -> None:
+    """End this process when its parent has ended, however that was; run it in a thread."""
+    while os.getppid() == parent:
+        time.sleep(WATCH)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[None]:
+    """Keep a worker as a child for the caller's time."""
+    keeper = _Keeper()
+    # The first one here and not in the thread: a server that forks meanwhile would hold its pipe open.
+    keeper.begin()
+    keeper.start()
+    try:
+        yield
+    finally:
+        keeper.stop()
+
+
+class _Keeper(threading.Thread):
+    """Starts a worker, and another one whenever it has ended."""
+
+    def __init__(self) -> None:
+        super().__init__(name="keeper of the worker", daemon=True)
+        self.ending = threading.Event()
+        self.lock = threading.Lock()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> None:
+        with self.lock:
+            if self.ending.is_set():
+                return
+            # In a session of its own: Ctrl-C is for the parent, which stops it when the server has let go.
+            self.process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "omneo_identity.worker", str(os.getpid())],
+                cwd=settings.BASE_DIR,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def run(self) -> None:
+        while not self.ending.is_set():
+            ended = self.process.wait() if self.process else None
+            if self.ending.wait(PAUSE):
+                return
+            logger.warning("The worker has ended (%s); another one is started.", ended)
+            try:
+                self.begin()
+            except OSError:
+                logger.exception("No worker could be started.")
+
+    def stop(self) -> None:
+        """Let the worker come to an end, and see that it does."""
+        self.ending.set()
+        with self.lock:
+            process = self.process
+        if process is not None:
+            process.terminate()
+            self.join(GRACE)
+            # Does nothing to one that has ended.
+            process.kill()
+        self.join()
+
+
+if __name__ == "__main__":
+    main()
