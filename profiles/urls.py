@@ -7,6 +7,7 @@ from profiles.views import (
     FindByAttributeViewSet,
     InteractionViewSet,
     PointViewSet,
+    ProfileBatchViewSet,
     ProfileInteractionViewSet,
     ProfileRewardViewSet,
     ProfileTransactionViewSet,
@@ -30,6 +31,15 @@ urlpatterns = [
                 "put": "update",
                 "delete": "destroy",
             },
+        },
+    ),
+    *paths(
+        ProfileBatchViewSet,
+        "profile-batch",
+        {
+            "profiles/batch": {"post": "create"},
+            "profiles/batch/<str:batch_id>": {"get": "retrieve"},
+            "profiles/sync": {"post": "sync"},
         },
     ),
     *paths(

@@ -94,6 +94,10 @@ class Checkout:
                 continue
         return found
 
+    def workers(self) -> list[psutil.Process]:
+        modules = {process: process.cmdline() for process in self.processes()}
+        return [process for process, line in modules.items() if line[1:3] == ["-m", "omneo_identity.worker"]]
+
     def demo(self) -> psutil.Process:
         modules = {process: process.cmdline() for process in self.processes()}
         return min(
@@ -251,6 +255,37 @@ def test_make_run_serves_a_real_database(checkout, tmp_path):
         checkout.signal(signal.SIGTERM)
 
     assert "Traceback" not in checkout.printed
+
+
+@pytest.mark.slow
+def test_the_demo_has_a_worker_and_another_one_when_that_dies(checkout):
+    checkout.start("demo")
+    checkout.wait_for(lambda: "API token" in checkout.printed and checkout.is_healthy() and checkout.workers())
+    (killed,) = checkout.workers()
+    killed.kill()
+    rows = [{"email": f"{name}@example.com", "first_name": name} for name in ("eve", "fay")]
+
+    queued = call(checkout, "/profiles/batch", {"match_criteria": "email", "profiles": rows})
+    state = f"/profiles/batch/{queued['data']['batch_id']}"
+    checkout.wait_for(lambda: call(checkout, state)["data"]["status"] == "finished")
+
+    assert [row["result"] for row in call(checkout, state)["data"]["profiles"]] == ["created", "created"]
+    (successor,) = checkout.workers()
+    assert successor.pid != killed.pid
+    checkout.signal(signal.SIGINT, to_all=True)
+    assert not checkout.processes()
+    assert "Traceback" not in checkout.printed
+
+
+def call(checkout: Checkout, path: str, body: object = None):
+    """Ask the demo's API, with the token that it has printed."""
+    request = urllib.request.Request(  # noqa: S310
+        f"{checkout.site}/api/v3{path}",
+        headers={"Authorization": f"Bearer {checkout.value('API token')}"},
+        data=json.dumps(body).encode() if body else None,
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def lookup(checkout: Checkout, token: str):

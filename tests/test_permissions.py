@@ -17,7 +17,7 @@ from identities.handles import Sent
 from identities.models import ApiToken, BlockedIdentifier, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
 from profiles.auditing import By
-from profiles.models import FIRST_POINT_DEFINITION, RECORDS, Audit, Move, Profile, RewardDefinition
+from profiles.models import FIRST_POINT_DEFINITION, RECORDS, Audit, Move, Profile, ProfileBatch, RewardDefinition
 from profiles.refusing import Refused
 from tests.cast import came
 from tests.staff import signed_in
@@ -159,6 +159,9 @@ API: dict[tuple[str, str], tuple[str, ...]] = {
     ("profile-transaction-list", "GET"): ("read-transactions", "read-profiles"),
     ("profile-interaction-list", "GET"): ("read-interactions", "read-profiles"),
     ("profile-reward-list", "GET"): ("read-rewards", "read-profiles"),
+    ("profile-batch-create", "POST"): ("create-profiles&update-profiles",),
+    ("profile-batch-retrieve", "GET"): ("create-profiles", "update-profiles"),
+    ("profile-batch-sync", "POST"): ("update-profiles",),
     ("audit-list", "GET"): ("read-audits",),
     ("audit-retrieve", "GET"): ("read-audits",),
     ("identity-list", "GET"): READ_IDENTITIES,
@@ -265,6 +268,7 @@ def rows(ada: Profile, by: By) -> dict[str, Any]:
         "audit_id": audit.pk,
         "entry_id": entry.pk,
         "token_id": token.pk,
+        "batch_id": ProfileBatch.objects.create(match_criteria="email", by=by.user).pk,
         "name": "pos",
         "identifier": "1804974",
         "app_label": "profiles",

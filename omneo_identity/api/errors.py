@@ -37,6 +37,7 @@ ERROR_CODES = {
     "blocked_identifier": "The identifier is one that names nobody, such as `null` or `unknown`.",
     "built_in": "A blocked value that ships with the product can only be switched off and on.",
     "builtin_handle": "E-mail and mobile phone are set as fields of the profile, and their handles cannot be changed.",
+    "criterion_required": "A profile of a batch has no pair of the batch's `match_criteria`.",
     "definition_exists": "Another definition has this handle.",
     "definition_in_use": "Rewards were given by this definition.",
     "handle_conflict": "Both profiles hold an identity of a handle that allows one only.",
@@ -60,6 +61,7 @@ ERROR_CODES = {
     "reserved_handle": "Only the extension that claims the handle writes its identities.",
     "retired_handle": "The handle is retired: nothing new is written under it.",
     "same_profile": "Both sides name the same profile.",
+    "server_error": "A profile of a batch met a fault of the server; send it again.",
     "too_many_identities": "The profile holds as many identities of this handle as it may.",
     "unknown_handle": "The handle is not in the catalogue, or is a known one misspelt: `did_you_mean`.",
     "unknown_identifier": "An identifier that came without its handle is known by no profile, or by more than one.",
@@ -140,6 +142,12 @@ def unavailable() -> HttpResponse:
         {"message": _("The database is busy. Please try again.")},
         {"Retry-After": str(SECONDS_TO_RECOVER)},
     )
+
+
+def first_fault(error: exceptions.ValidationError) -> str:
+    """What is wrong with one row of many, in a sentence that names the field: `identities.0.handle: ...`."""
+    path, sentence = next(_flat(error.detail))
+    return f"{'.'.join(path)}: {sentence}" if path else str(sentence)
 
 
 def _django_errors(error: DjangoValidationError) -> tuple[dict[str, list[str]], str]:

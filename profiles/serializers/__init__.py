@@ -2,6 +2,14 @@ from __future__ import annotations
 
 from profiles.serializers.attribute import CustomAttributeChangeSerializer, CustomAttributeSerializer
 from profiles.serializers.audit import AuditSerializer
+from profiles.serializers.batch import (
+    BatchedProfileSerializer,
+    ProfileBatchSerializer,
+    ProfileBatchStateSerializer,
+    QueuedBatchSerializer,
+    QueuedSyncSerializer,
+    SyncSerializer,
+)
 from profiles.serializers.incoming import IncomingSerializer, RecordMoveSerializer
 from profiles.serializers.new_records import (
     InteractionChangeSerializer,
@@ -57,6 +65,7 @@ __all__ = [
     "AvailabilityAnswerSerializer",
     "AvailabilitySerializer",
     "AvailableSerializer",
+    "BatchedProfileSerializer",
     "CONTACTS",
     "IdentityWithProfileSerializer",
     "IncomingSerializer",
@@ -73,9 +82,13 @@ __all__ = [
     "NotReturnedSerializer",
     "OwnerSerializer",
     "PointSerializer",
+    "ProfileBatchSerializer",
+    "ProfileBatchStateSerializer",
     "ProfileChangeSerializer",
     "ProfileSerializer",
     "ProfileTypeSerializer",
+    "QueuedBatchSerializer",
+    "QueuedSyncSerializer",
     "RecordMoveSerializer",
     "RecordSerializer",
     "RefusedPairSerializer",
@@ -85,6 +98,7 @@ __all__ = [
     "RewardSerializer",
     "RoutingSerializer",
     "SearchIdSerializer",
+    "SyncSerializer",
     "TransactionChangeSerializer",
     "TransactionSerializer",
     "UpsertTransactionSerializer",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from profiles.views.attribute import CustomAttributeViewSet, FindByAttributeViewSet
 from profiles.views.audit import AuditViewSet
+from profiles.views.batch import ProfileBatchViewSet
 from profiles.views.definitions import RewardDefinitionViewSet
 from profiles.views.profile import ProfileViewSet
 from profiles.views.profile_records import (
@@ -17,6 +18,7 @@ __all__ = [
     "FindByAttributeViewSet",
     "InteractionViewSet",
     "PointViewSet",
+    "ProfileBatchViewSet",
     "ProfileInteractionViewSet",
     "ProfileRewardViewSet",
     "ProfileTransactionViewSet",

@@ -21,6 +21,8 @@ WRITES = [
     ("PUT", "/profiles/{id}/update-type", {"profile_type": "active"}),
     ("POST", "/profiles/search-id", {"type": CARD, "id": "1804974"}),
     ("POST", "/profiles/availability", {"email": "eve@example.com"}),
+    ("POST", "/profiles/batch", {"match_criteria": CARD, "profiles": [{"first_name": "Eve"}]}),
+    ("POST", "/profiles/sync", {"updated_at": "2021-01-27 00:00:00"}),
     ("POST", "/profiles/{id}/identities", {"handle": "pos", "identifier": "1"}),
     ("PUT", "/profiles/{id}/identities/loyalty-card", {"identifier": "1"}),
     ("PUT", "/profiles/{id}/identities/id/{identity}", {"identifier": "1"}),

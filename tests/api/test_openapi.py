@@ -130,7 +130,7 @@ def test_the_examples_show_every_field(document) -> None:
     """An example of an answer leaves out nothing that the answer always has, and shows nothing else."""
     schemas = document["components"]["schemas"]
     records = ("Transaction", "Interaction", "Point", "Reward", "RewardDefinition")
-    for name in ("Profile", "Identity", "Handle", "RoutingLog", "Audit", "Token", *records):
+    for name in ("Profile", "Identity", "Handle", "RoutingLog", "Audit", "Token", "ProfileBatchState", *records):
         (operation, content) = next(
             (label, body)
             for label, one in operations(document)

@@ -88,6 +88,7 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
     refused = api.post(f"/profiles/{bo['id']}/identities", {"handle": card.handle_id, "identifier": card.identifier})
     assert refused.status_code == 422
     definition = api.post("/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}).json()["data"]
+    queued = api.post("/profiles/batch", {"match_criteria": "email", "profiles": [{"email": ada["email"]}]})
     return {
         "record_id": records_of_one_id(api),
         "definition_id": definition["id"],
@@ -104,6 +105,8 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
         "entry_id": RoutingLogEntry.objects.latest("pk").pk,
         "token_id": caller("read-profiles").token.pk,
         "email": ada["email"],
+        "match_criteria": card.handle_id,
+        "batch_id": queued.json()["data"]["batch_id"],
     }
 
 
