@@ -16,7 +16,7 @@ from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from rest_framework.exceptions import ValidationError
 
-from identities import batching
+from identities import batching, replaying
 from omneo_identity.api.errors import first_fault
 from profiles.refusing import Refused
 from profiles.serializers import BatchedProfileSerializer
@@ -29,7 +29,7 @@ DONE_IS_KEPT = 24
 FAILED_IS_KEPT = 30 * 24
 
 # What is deleted by the clock when its time is over.
-FORGOTTEN = (batching.forget_old,)
+FORGOTTEN = (batching.forget_old, replaying.forget_expired)
 
 
 class Patience(BaseRetryStrategy):

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("identities", "0014_records_for_groups"),
-        ("profiles", "0005_records"),
+        ("profiles", "0006_profile_batches"),
     ]
 
     operations = [
