@@ -45,7 +45,7 @@ TERMS = [
     "a",
     "%",
     "nobody at all",
-    "sale-29999",
+    "sale-21999",
     "R0000007",
 ]
 
@@ -93,10 +93,10 @@ def big(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[s
                 identities=400_000,
                 entries=200_000,
                 audits=200_000,
-                transactions=30_000,
-                interactions=22_000,
-                points=22_000,
-                rewards=22_000,
+                transactions=22_000,
+                interactions=11_000,
+                points=11_000,
+                rewards=11_000,
             )
         )
         try:

@@ -10,9 +10,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from identities import explaining
+from identities import explaining, matching
 from identities.handles import mask
-from identities.models import Handle
+from identities.models import Handle, fold_handle
+from identities.normalising import forms, storable
 from profiles.admin import moves
 from profiles.admin import record_words as words
 from profiles.admin.amounts import exact, money
@@ -75,16 +76,21 @@ def owner(request: HttpRequest, profile: Profile | None) -> SafeString | str:
     return link(profile) if request.user.has_perm("profiles.view_profile") else profile.full_name
 
 
-def masked_pairs(record: Record) -> list[dict[str, Any]]:
-    """The identities as they were sent, those of sensitive handles masked."""
-    handles = Handle.objects.filter(pk__in={pair.get("handle", "") for pair in record.pairs})
-    sensitive = {
-        handle.pk for handle in handles.select_related("renamed_to") if (handle.renamed_to or handle).sensitive
-    }
-    return [
-        {**pair, "identifier": mask(pair["identifier"])} if pair.get("handle") in sensitive else pair
-        for pair in record.pairs
-    ]
+def masked_pairs(record: Record) -> list[dict[str, str]]:
+    """The identities as they were sent, masked where a sensitive handle protects them, however it was spelt.
+
+    One that came without a handle is masked if it is an identity of a sensitive one.
+    """
+    folds = {fold_handle(storable(pair["handle"])) for pair in record.pairs}
+    known = Handle.objects.filter(fold__in=folds).select_related("renamed_to")
+    sensitive = {handle.fold for handle in known if (handle.renamed_to or handle).sensitive}
+
+    def is_masked(pair: dict[str, str]) -> bool:
+        if pair["handle"]:
+            return fold_handle(storable(pair["handle"])) in sensitive
+        return matching.having(forms(pair["identifier"])).filter(handle__sensitive=True).exists()
+
+    return [{**pair, "identifier": mask(pair["identifier"])} if is_masked(pair) else pair for pair in record.pairs]
 
 
 def _currency(record: Record) -> str:

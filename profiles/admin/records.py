@@ -115,7 +115,9 @@ class RecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("identities"))
     def pairs_shown(self, record: Record) -> SafeString:
-        pairs = ((pair.get("handle", ""), pair.get("identifier", "")) for pair in record_page.masked_pairs(record))
+        pairs = (
+            (pair["handle"] or _("without a handle"), pair["identifier"]) for pair in record_page.masked_pairs(record)
+        )
         mark = '<span class="handle">{}</span> <span class="identifier">{}</span>'
         return format_html_join(SafeString("<br>"), mark, pairs)
 

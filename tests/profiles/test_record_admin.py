@@ -116,6 +116,19 @@ def test_every_kind_has_a_list_of_its_own_and_shows_no_sensitive_identifier(edit
         assert "740f4707" not in content
 
 
+@pytest.mark.parametrize("sent", ["APNS", " apns", ""])
+def test_what_was_sent_under_a_sensitive_handle_is_masked_however_it_was_named(editor, ada, by, sent):
+    add(ada, "apns:740f4707bebcf74f9b7c25d4", by=by)
+    named = {"bare": "740f4707bebcf74f9b7c25d4"} if not sent else {}
+    pairs = [f"{sent}:740f4707bebcf74f9b7c25d4"] if sent else []
+    sale = came(Transaction, *pairs, by=by, **named)
+
+    content = editor.get(page(sale)).content.decode()
+
+    assert "•••25d4" in content
+    assert "740f4707" not in content
+
+
 def test_records_stand_in_the_menu(editor, ada, by):
     leads = [text for text, _url in links(editor.get("/admin/"))]
 
