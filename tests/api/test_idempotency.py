@@ -20,6 +20,7 @@ import psycopg.errors
 import pytest
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection
+from procrastinate.contrib.django.models import ProcrastinateJob
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -181,6 +182,16 @@ def test_the_log_entry_of_a_refusal_stands_and_a_replay_does_not_count_it_up(api
     assert told(again) == told(first)
     entry = RoutingLogEntry.objects.get(outcome="identity_taken")
     assert (entry.pk, entry.occurrences) == (first.json()["log_entry_id"], 1)
+
+
+def test_what_is_left_to_the_worker_is_queued_once(api) -> None:
+    body = {"match_criteria": "email", "profiles": [{"email": "ada@example.com"}]}
+
+    first, again = (send(api, "POST", "/profiles/batch", body) for _time in range(2))
+
+    assert first.status_code == 200, first.content
+    assert (told(again), is_replay(again)) == (told(first), True)
+    assert ProcrastinateJob.objects.count() == 1
 
 
 def test_a_body_is_the_same_however_its_json_is_written(api) -> None:
