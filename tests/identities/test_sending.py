@@ -332,7 +332,7 @@ def test_only_live_candidates_of_what_can_be_decided_are_sent_to(
     conflict: RoutingLogEntry, ada: Profile, ada_again: Profile, bo: Profile, by: By
 ) -> None:
     third = Profile.objects.create()
-    come(Transaction, "pos:null", by=by)
+    come(Transaction, "loyalty-card:1", "pos:null", by=by)
     refused = RoutingLogEntry.objects.get(outcome="refused")
     before = records_of(ada)
 
