@@ -90,7 +90,7 @@ some_copies = st.lists(st.lists(some_pairs, max_size=3, unique=True), min_size=1
 some_records = st.lists(st.tuples(st.sampled_from(KINDS), some_copies), max_size=8)
 
 
-@pytest.mark.parametrize("examples", [20, pytest.param(400, marks=pytest.mark.slow)], ids=["short", "long"])
+@pytest.mark.parametrize("examples", [15, pytest.param(400, marks=pytest.mark.slow)], ids=["short", "long"])
 def test_whatever_the_order_no_record_is_lost_and_the_profiles_are_the_connected_components(
     examples: int, by: By
 ) -> None:
@@ -232,7 +232,7 @@ class Recording(Writing):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(6, 15), pytest.param(60, 40, marks=pytest.mark.slow)], ids=["short", "long"]
+    ("examples", "steps"), [(5, 12), pytest.param(60, 40, marks=pytest.mark.slow)], ids=["short", "long"]
 )
 def test_whatever_comes_among_whatever_else_is_written_the_rules_hold(examples: int, steps: int, by: By) -> None:
     machine = type("Recording", (Recording,), {"by": by})

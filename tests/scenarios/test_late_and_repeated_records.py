@@ -68,3 +68,21 @@ def test_a_late_copy_does_not_undo_what_people_have_decided_since(
     assert {one["external_id"] for one in api.data(f"/profiles/{bo['id']}/transactions")} == {"R1", "R2"}
     assert api.data(f"/profiles/{ada['id']}/transactions") == []
     assert api.record("transactions", sale("pos:7"))["profile_id"] == bo["id"], "The pair stays decided as well."
+
+
+def test_a_till_that_has_had_no_answer_asks_again_with_its_key(
+    api: Caller, ada: dict[str, Any], bo: dict[str, Any]
+) -> None:
+    # Without an external id, nothing but the key says that it is the same sale.
+    def ask() -> Any:
+        return api.call("POST", "/transactions", sale(ADAS, "pos:7"), **{"Idempotency-Key": "till-7-000381"})
+
+    first, again = ask(), ask()
+    api.post(f"/transactions/{first.json()['data']['id']}/move", {"profile_id": bo["id"], "reason": "Bo's"})
+    late = ask()
+
+    assert [one.status_code for one in (first, again, late)] == [201, 201, 201]
+    assert first.content == again.content == late.content, "The same key, the same answer."
+    assert late.headers["Idempotent-Replay"] == "true"
+    assert Transaction.objects.count() == 1
+    assert [one["id"] for one in api.data(f"/profiles/{bo['id']}/transactions")] == [first.json()["data"]["id"]]

@@ -22,18 +22,15 @@ NOBODY = [
 def test_the_record_is_kept_the_identity_is_not_made_and_the_reason_is_logged(
     path: str, api: Caller, ada: dict[str, Any], bo: dict[str, Any]
 ) -> None:
-    for value in NOBODY:
-        alone = api.record(path, KINDS[path](f"pos:{value}"))
-        beside = api.record(path, KINDS[path](f"pos:{value}", "loyalty-card:1804974", f"loyalty-card:{value}"))
+    alone = [api.record(path, KINDS[path](f"pos:{value}")) for value in NOBODY]
+    beside = api.record(path, KINDS[path](*(f"pos:{value}" for value in NOBODY), "loyalty-card:1804974"))
 
-        assert (alone["profile_id"], alone["routing"]["outcome"]) == (None, "anonymous")
-        assert (beside["profile_id"], beside["routing"]["outcome"]) == (ada["id"], "matched")
-        for answer in (alone, beside):
-            assert {one["code"] for one in answer["routing"]["refused"]} <= {
-                "blocked_identifier",
-                "invalid_identifier",
-            }
-            assert RoutingLogEntry.objects.get(pk=answer["routing"]["log_entry_id"]).outcome == "refused"
+    assert {(one["profile_id"], one["routing"]["outcome"]) for one in alone} == {(None, "anonymous")}
+    assert (beside["profile_id"], beside["routing"]["outcome"]) == (ada["id"], "matched")
+    assert len(beside["routing"]["refused"]) == len(NOBODY)
+    for answer in (*alone, beside):
+        assert {one["code"] for one in answer["routing"]["refused"]} <= {"blocked_identifier", "invalid_identifier"}
+        assert RoutingLogEntry.objects.get(pk=answer["routing"]["log_entry_id"]).outcome == "refused"
     assert Profile.objects.count() == 2
     assert not Identity.objects.filter(handle="pos").exists()
     assert len(api.data(f"/profiles/{ada['id']}")["identities"]) == 1
