@@ -30,8 +30,7 @@ from tests.benchmarks import population
 from tests.conftest import put_back
 from tests.staff import signed_in
 
-# All in one process: the rows take longer to make than to look at.
-pytestmark = pytest.mark.xdist_group("big")
+pytestmark = pytest.mark.slow
 
 # What somebody types into a search box: whole, begun, too short to be any use, of no one.
 TERMS = [

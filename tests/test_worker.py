@@ -81,6 +81,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_batch_is_followed_by_one_tha
     assert_done_once(batch, MANY)
 
 
+@pytest.mark.slow
 def test_a_worker_that_lives_takes_up_what_a_killed_one_has_left(by: By) -> None:
     batch = queue(MANY, by)
     with worker_process() as killed:
@@ -97,6 +98,7 @@ def test_a_worker_that_lives_takes_up_what_a_killed_one_has_left(by: By) -> None
     assert_done_once(batch, MANY)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_worker_at_the_next_row_and_the_job_waits_for_another(by: By) -> None:
     batch = queue(MANY, by)
     with worker_process() as stopped:

@@ -16,7 +16,7 @@ from tests import plans
 from tests.api.conftest import Caller
 from tests.conftest import put_back
 
-pytestmark = pytest.mark.xdist_group("big")
+pytestmark = pytest.mark.slow
 
 ROWS = 150_000
 TIMES = {

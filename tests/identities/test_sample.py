@@ -38,6 +38,7 @@ def test_the_sample_in_file_order_gives_the_known_answer_and_loads_only_once(cap
     assert "loaded already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_sample_in_another_order_gives_the_known_answer():
     call_command("load_sample", verbosity=0, shuffle=7)
