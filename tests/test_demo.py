@@ -159,6 +159,7 @@ def manage(checkout: Checkout, *arguments: str) -> str:
     return finished.stdout
 
 
+@pytest.mark.slow
 def test_a_command_starts_the_database_only_when_it_needs_it(tmp_path):
     fresh = Checkout(tmp_path / "fresh")
 

@@ -418,6 +418,7 @@ def nodes(plan: Any) -> Iterator[Any]:
         yield from nodes(beneath)
 
 
+@pytest.mark.slow
 def test_a_page_by_cursor_walks_the_index_from_there(api, ada, big) -> None:
     for path, sort in LISTS:
         if path in NOT_BY_INDEX:
@@ -437,6 +438,7 @@ def test_a_page_by_cursor_walks_the_index_from_there(api, ada, big) -> None:
         assert any(last in bound for bound in bounds), (path, sort, bounds)
 
 
+@pytest.mark.slow
 def test_columns_in_several_directions_begin_at_the_first_ones_place_in_the_index(api, big) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE profiles_audit SET created_at = created_at + id * interval '1 ms'")

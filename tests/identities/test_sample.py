@@ -46,6 +46,7 @@ def test_the_sample_in_another_order_gives_the_known_answer():
     assert_the_known_answer()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_sample_by_four_writers_at_once_gives_the_known_answer():
     call_command("load_sample", verbosity=0, writers=4, shuffle=4)
