@@ -80,7 +80,19 @@ def profile_key(text: str) -> uuid.UUID:
         raise Http404 from None
 
 
-class OfProfileViewSet(ApiViewSet):
+class IncludingViewSet(ApiViewSet):
+    """What may bring records along. Each kind asks for the scope that reading it asks for anywhere."""
+
+    def included(self) -> frozenset[str]:
+        words = super().included()
+        needed = {f"read-{word}" for word in INCLUDES.keys() & words}
+        missing = sorted(needed.difference(token_of(self.request).scopes))
+        if missing:
+            raise PermissionDenied(_("The token lacks the scope %(scope)s.") % {"scope": missing[0]})
+        return words
+
+
+class OfProfileViewSet(IncludingViewSet):
     """What stands under `/profiles/{id}`. A merged profile's id means its survivor, whose URL the answer then names
     in `Content-Location` (API.md 3)."""
 
@@ -99,7 +111,7 @@ class OfProfileViewSet(ApiViewSet):
         return True
 
 
-class IdentityViewSet(ApiViewSet):
+class IdentityViewSet(IncludingViewSet):
     """Identities of all profiles: look-ups, lists and writes of many."""
 
     queryset = Identity.objects.all()

@@ -34,7 +34,7 @@ class ProfileTransactionViewSet(ProfileRecordViewSet):
     serializer_class = TransactionSerializer
     sort_fields = {"transacted_at": "transacted_at", "id": "id"}
     default_sort = "-transacted_at"
-    scopes = {"list": ("read-transactions", "read-profiles")}
+    scopes = {"list": "read-transactions"}
 
     @extend_schema(responses=TransactionSerializer(many=True), summary="List a profile's transactions")
     def list(self, request: Request, profile_id: str) -> Response:
@@ -48,7 +48,7 @@ class ProfileInteractionViewSet(ProfileRecordViewSet):
     serializer_class = InteractionSerializer
     sort_fields = {"interacted_at": "interacted_at", "id": "id"}
     default_sort = "-interacted_at"
-    scopes = {"list": ("read-interactions", "read-profiles")}
+    scopes = {"list": "read-interactions"}
 
     @extend_schema(responses=InteractionSerializer(many=True), summary="List a profile's interactions")
     def list(self, request: Request, profile_id: str) -> Response:
@@ -62,7 +62,7 @@ class ProfileRewardViewSet(ProfileRecordViewSet):
     serializer_class = RewardSerializer
     sort_fields = {"id": "id", "issued_at": "issued_at"}
     default_sort = "-id"
-    scopes = {"list": ("read-rewards", "read-profiles")}
+    scopes = {"list": "read-rewards"}
 
     @extend_schema(responses=RewardSerializer(many=True), summary="List a profile's rewards")
     def list(self, request: Request, profile_id: str) -> Response:

@@ -190,3 +190,19 @@ def test_what_is_about_the_profile_itself_takes_ids_literally(api, merged, bo) -
         api.put(f"/profiles/{merged['id']}/update-type", {"profile_type": "active"}),
     ):
         assert conflict(response, "already_merged")["survivor_id"] == bo["id"]
+
+
+def test_records_that_a_token_may_not_read_are_not_included_either(caller, ada) -> None:
+    till = caller("read-profiles", "read-identities", "read-rewards")
+
+    for path, query in (
+        (f"/profiles/{ada['id']}", {}),
+        ("/profiles", {}),
+        ("/identities/search", {"handle": "loyalty-card", "identifier": "1804974"}),
+    ):
+        assert till.get(path, {**query, "include": "rewards"}).status_code == 200
+        refusal = till.get(path, {**query, "include": "rewards,transactions"})
+        assert (refusal.status_code, "read-transactions" in refusal.json()["message"]) == (403, True)
+    found = till.post("/profiles/search-id?include=points", {"type": "loyalty-card", "id": "1804974"})
+    assert found.status_code == 403
+    assert till.get(f"/profiles/{ada['id']}/transactions").status_code == 403
