@@ -9,6 +9,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from django.db.models import Q
@@ -75,7 +76,19 @@ class Incoming:
         """The whole of it, for the log."""
         named = {} if self.named is None else {PROFILE_ID: self.named}
         items = {} if self.items is None else {"items": list(self.items)}
-        return {"identities": self.pairs, **named, **self.fields, **items}
+        return {"identities": self.pairs, **named, **_without_zeros({**self.fields, **items})}
+
+
+def _without_zeros(value: Any) -> Any:
+    """The same with amounts as people write them: 313.5, and not 313.500000."""
+    match value:
+        case Decimal():
+            return Decimal(format(value.normalize(), "f"))
+        case dict():
+            return {name: _without_zeros(inner) for name, inner in value.items()}
+        case list():
+            return [_without_zeros(inner) for inner in value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,3 +247,14 @@ def test_a_contact_that_a_profile_has_is_nothing_to_attach(ada: Profile, bo: Pro
 
     assert (recorded.routed.outcome, recorded.routed.not_taken) == ("matched", [])
     assert route("loyalty-card:1", by=by).profile == ada
+
+
+def test_the_log_keeps_amounts_as_people_write_them(by: By) -> None:
+    item = {"name": "Cap", "quantity": Decimal("1.000000"), "price_current": Decimal("24.950000")}
+    item |= {"price_sell": Decimal("100.000000"), "extra": {}}
+
+    come(Transaction, "loyalty-card:null", total=Decimal("24.950000"), items=[item], by=by)
+
+    payload = RoutingLogEntry.objects.get().payload
+    assert payload["total"] == "24.95"
+    assert [payload["items"][0][name] for name in ("quantity", "price_current", "price_sell")] == ["1", "24.95", "100"]
