@@ -42,6 +42,7 @@ def main() -> None:
         with _demo(checkout) as printed:
             site, login, token = _printed(printed)
             _live(checkout, site, token)
+            _manage(checkout, "play_day", "--url", site)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=FLAGS)
                 page = browser.new_page(
@@ -164,19 +165,14 @@ def _live(checkout: Path, site: str, token: str) -> None:
 
 def _token(checkout: Path, slug: str) -> str:
     scopes = ["--scope", "create-profiles", "--scope", "update-profiles", "--scope", "read-profiles"]
-    command = [
-        sys.executable,
-        "manage.py",
-        "issue_token",
-        "--name",
-        f"{slug} production",
-        "--extension",
-        slug,
-        *scopes,
-    ]
+    return _manage(checkout, "issue_token", "--name", f"{slug} production", "--extension", slug, *scopes).strip()
+
+
+def _manage(checkout: Path, *arguments: str) -> str:
+    command = [sys.executable, "manage.py", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     made = subprocess.run(command, cwd=checkout, env=environment, check=True, capture_output=True, text=True)
-    return made.stdout.strip()
+    return made.stdout
 
 
 def _call(url: str, method: str, token: str, body: Any) -> Any:
