@@ -13,10 +13,11 @@ from django.utils import timezone
 from identities import recording
 from identities.models import Identity
 from identities.recording import Incoming
-from profiles.models import Point, Profile, Record, Reward, Transaction
+from profiles.models import Interaction, Point, Profile, Record, Reward, Transaction
 from tests.api.conftest import conflict, not_found, refused
-from tests.cast import sent
+from tests.cast import came, sent
 
+KINDS: dict[str, type[Record]] = {"transactions": Transaction, "interactions": Interaction, "rewards": Reward}
 NOON = datetime.datetime(2026, 11, 25, 12, tzinfo=datetime.UTC)
 
 
@@ -206,3 +207,35 @@ def test_records_that_a_token_may_not_read_are_not_included_either(caller, ada) 
     found = till.post("/profiles/search-id?include=points", {"type": "loyalty-card", "id": "1804974"})
     assert found.status_code == 403
     assert till.get(f"/profiles/{ada['id']}/transactions").status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["transactions", "interactions", "rewards"])
+def test_a_profiles_records_are_a_paged_list_the_newest_first(api, ada, bo, kind, by) -> None:
+    model = KINDS[kind]
+    time = {"transactions": "transacted_at", "interactions": "interacted_at", "rewards": "issued_at"}[kind]
+    ids = []
+    for day in range(3):
+        at: dict[str, Any] = {time: NOON + datetime.timedelta(days=day)}
+        ids.append(came(model, "loyalty-card:1804974", by=by, **at).pk)
+    came(model, "loyalty-card:77", by=by)
+
+    answer = api.get(f"/profiles/{ada['id']}/{kind}", {"page[size]": 2}).json()
+
+    assert [one["id"] for one in answer["data"]] == ids[:0:-1]
+    assert {one["profile_id"] for one in answer["data"]} == {ada["id"]}
+    assert (answer["meta"]["total"], answer["meta"]["per_page"]) == (3, 2)
+    since = {f"filter[{time}][gte]": "2026-11-26", "sort": "id"}
+    assert [one["id"] for one in api.data(f"/profiles/{ada['id']}/{kind}", since)] == ids[1:]
+    (listed,) = api.data(f"/profiles/{bo['id']}/{kind}")
+    assert listed == api.data(f"/{kind}/{listed['id']}")
+
+
+@pytest.mark.parametrize("kind", ["transactions", "interactions", "rewards"])
+def test_a_deleted_profiles_records_are_listed_by_its_id_alone(api, ada, kind, by, nobody) -> None:
+    model = KINDS[kind]
+    came(model, "loyalty-card:1804974", by=by)
+    api.delete(f"/profiles/{ada['id']}")
+
+    assert len(api.data(f"/profiles/{ada['id']}/{kind}")) == 1
+    assert api.data(f"/{kind}") == []
+    not_found(api.get(f"/profiles/{nobody}/{kind}"))
