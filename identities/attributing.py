@@ -228,7 +228,8 @@ def _decimal(value: Any) -> tuple[Any, str]:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST or math.isnan(value):
         raise ValueError(value)
-    return value, _number_text(repr(value))
+    # Written out, 5e-324 has more digits than are kept.
+    return value, _number_text(repr(value))[:LONGEST_FOUND]
 
 
 def _boolean(value: Any) -> tuple[Any, str]:

@@ -150,6 +150,14 @@ def test_null_in_a_profiles_put_deletes_one(api, ada) -> None:
     assert not CustomAttribute.objects.exists()
 
 
+@pytest.mark.parametrize("value", [5e-324, -2.2250738585072014e-308])
+def test_the_smallest_numbers_are_kept(api, ada, value) -> None:
+    assert put(api, ada, "sizes:atom", value=value).json()["data"]["value"] == value
+
+    assert api.put(f"/profiles/{ada['id']}", {"custom_attributes": {"sizes": {"other": value}}}).status_code == 200
+    assert api.data(f"/profiles/{ada['id']}")["custom_attributes"]["sizes"] == {"atom": value, "other": value}
+
+
 def test_a_routed_profile_fills_only_what_the_known_one_has_not(api, ada) -> None:
     put(api, ada, "loyalty:tier", value="gold")
 
