@@ -393,7 +393,7 @@ def test_rule_2_several_known_profiles_are_a_conflict(api, ada, bo) -> None:
     entry = api.data(f"/routing-log/{data['routing']['log_entry_id']}")
     assert (entry["outcome"], entry["kind"]) == ("conflict", "transaction")
     assert sorted(entry["candidates"]) == sorted([ada["id"], bo["id"]])
-    assert entry["payload"]["total"] == "19.990000"
+    assert entry["payload"]["total"] == "19.99"
     assert api.data("/identities/search", {"handle": "pos-customer", "identifier": "9"})["profile_id"] == bo["id"]
 
 
