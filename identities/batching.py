@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DataError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
@@ -100,8 +100,9 @@ def bring_in(batch_id: uuid.UUID, *, read: Callable[[Any], Row], stop: Callable[
         except (OperationalError, InterfaceError):
             # The database is busy or away. It will be back.
             raise
-        except Exception:
-            if not give_up:
+        except Exception as error:
+            # What the row itself brings about comes again at each try, and other batches would wait for them all.
+            if not give_up and not isinstance(error, DataError | ValueError | TypeError):
                 raise
             logger.exception("A row of the batch %s could not be brought in.", batch.pk)
             _settle_row(pk, batch, _at_fault)
