@@ -18,8 +18,8 @@ DecidedBy = Record.DecidedBy
 class Why:
     """How a record came to its profile.
 
-    `identity` is the identity that decided while it exists, `pair` what it was when it did; `moves` is what people
-    did since, the oldest first; `sentences` say all of it.
+    `identity` is the identity that decided while it exists, `pair` what it was when it did, masked if sensitive;
+    `moves` is what people did since, the oldest first; `sentences` say all of it.
     """
 
     record: Record
@@ -36,7 +36,7 @@ def why(record: Record) -> Why:
     if record.brought_by_id is not None:
         told.identity = Identity.objects.select_related("handle").get(pk=record.brought_by_id)
     if record.brought_by_handle:
-        told.pair = Pair(record.brought_by_handle, record.brought_by_identifier)
+        told.pair = _masked(Pair(record.brought_by_handle, record.brought_by_identifier))
     subject = Move.objects.filter(subject_type=subject_type_of(record), subject_key=str(record.pk))
     told.moves = list(subject.select_related("by").order_by("pk"))
     told.sentences = [_decision(told), *_doubts(told), *(_moved(move) for move in told.moves)]
@@ -94,10 +94,13 @@ def _moved(move: Move) -> str:
     return _("%(sentence)s (taken back since)") % {"sentence": sentence} if move.undone_at else sentence
 
 
+def _masked(pair: Pair) -> Pair:
+    """The pair as pages show it: a sensitive handle's identifier masked, also when the row is gone."""
+    sensitive = Handle.objects.sensitive().filter(pk=pair.handle).exists()
+    return Pair(pair.handle, handles.mask(pair.identifier)) if sensitive else pair
+
+
 def _shown(told: Why) -> str:
-    """The deciding pair as pages show it: a sensitive handle's identifier masked, also when the row is gone."""
     if told.pair is None:
         return _("an identity that is no longer known")
-    handle, identifier = told.pair
-    sensitive = Handle.objects.sensitive().filter(pk=handle).exists()
-    return f"{handle}: {handles.mask(identifier) if sensitive else identifier}"
+    return f"{told.pair.handle}: {told.pair.identifier}"

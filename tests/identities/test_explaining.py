@@ -8,7 +8,7 @@ from identities import explaining, moving_records, routing, sending
 from identities.models import Extension, Handle, RoutingLogEntry
 from profiles.auditing import By
 from profiles.models import Profile, Record, Transaction
-from tests.cast import add, come, every_kind, sent, update
+from tests.cast import add, came, come, every_kind, sent, update
 
 pytestmark = pytest.mark.django_db
 
@@ -121,3 +121,12 @@ def test_it_costs_the_same_for_every_record(
 
     with django_assert_max_num_queries(4):
         explaining.why(row)
+
+
+def test_a_sensitive_pair_is_masked_wherever_it_is_told(by: By) -> None:
+    record = came(Transaction, "apns:740f4707bebcf74f9b7c25d48e3358945f6aa01d", by=by)
+
+    told = explaining.why(record)
+
+    assert told.pair == ("apns", "•••a01d")
+    assert "740f4707" not in " ".join(told.sentences)
