@@ -181,4 +181,7 @@ class _Keeper(threading.Thread):
 
 
 if __name__ == "__main__":
-    main()
+    # By its name: an app that is made in the main module is none of the queue's business, and it says so.
+    from omneo_identity import worker
+
+    worker.main()
