@@ -146,7 +146,8 @@ AMOUNT = {
 class AmountField(serializers.Field[Decimal, Any, Decimal, Any]):
     """Money or points, exact: a JSON number, or decimal text. More than six places are rounded, half to even.
 
-    A JSON number is the decimal that it is written as: 0.1 is a tenth, and not the binary fraction next to it.
+    A JSON number is the decimal that it is written as: 0.1 is a tenth, and not the binary fraction next to it. That
+    holds for 15 digits; an amount of more is exact as text.
     """
 
     default_error_messages = {

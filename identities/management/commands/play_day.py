@@ -66,7 +66,8 @@ class Client:
 class Command(BaseCommand):
     help = (
         "Play a retailer's day against the running API: shop orders, till sales, newsletter sign-ups and points, with "
-        "ids that are known, new, wrong and at odds. Needs the sample data. The same day played again changes nothing."
+        "ids that are known, new, wrong and at odds. Needs the sample data. The same day played again within 24 hours "
+        "changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
