@@ -80,10 +80,10 @@ def profile(pk: uuid.UUID | str, *, include: Collection[str] = ()) -> str | None
     return _text(sql, [pk])
 
 
-def search_profile(identifiers: Collection[str]) -> list[str]:
+def search_profile(identifiers: Collection[str], *, include: Collection[str] = ()) -> list[str]:
     """Full profiles that have one of these texts under any handle but the contact points, oldest identity first."""
     sql = f"""
-        SELECT {PROFILE} FROM (
+        SELECT {profile_with(include)} FROM (
             SELECT identity.profile_id, min(identity.id) AS first
             FROM unnest(%s::text[], %s::text[]) AS asked (normaliser, identifier)
             JOIN identities_identity AS identity ON identity.identifier = asked.identifier

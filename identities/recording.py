@@ -47,6 +47,8 @@ Brought = Routed[Profile | None]
 
 DEFINITIONS: dict[type[Record], type[Definition]] = {Point: PointDefinition, Reward: RewardDefinition}
 
+MOST_PAIRS = 1_000
+
 # What the audit says of a record besides what changed: enough to know it by when it is gone.
 KNOWN_BY = ("external_id", "total", "name", "value_initial")
 
@@ -357,7 +359,8 @@ def _tag(row: Record, identity: Identity | None) -> None:
 
 
 def _united(pairs: Sequence[dict[str, str]], sent: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    return [*pairs, *(one for one in sent if one not in pairs)]
+    """Those that a record has named so far; one that is sent again and again names no more than it may at once."""
+    return [*pairs, *(one for one in sent if one not in pairs)][:MOST_PAIRS]
 
 
 def _keep_definition(row: Record) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from django.http import Http404
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import PermissionDenied, ValidationError
@@ -101,14 +102,15 @@ class OfProfileViewSet(IncludingViewSet):
         self.stands_for(profile.pk)
         return profile
 
-    def stands_for(self, survivor_id: uuid.UUID) -> bool:
-        """Note whose the answer is. Returns whether the id in the path is another's, merged into that profile."""
-        asked = self.kwargs["profile_id"]
-        if profile_key(asked) == survivor_id:
-            return False
-        path = self.request.path.replace(asked, str(survivor_id), 1)
+    def stands_for(self, survivor_id: uuid.UUID, asked: uuid.UUID | None = None) -> None:
+        """Note whose the answer is. In: the id that was asked for, the path's unless given."""
+        text = str(asked) if asked else self.kwargs["profile_id"]
+        if profile_key(text) == survivor_id:
+            return
+        path = self.request.path.replace(text, str(survivor_id), 1)
+        if "profile_id" not in self.kwargs:
+            path = reverse("profile-retrieve", args=[survivor_id])
         self.headers["Content-Location"] = self.request.build_absolute_uri(path)
-        return True
 
 
 class IdentityViewSet(IncludingViewSet):
@@ -131,7 +133,7 @@ class IdentityViewSet(IncludingViewSet):
 
     @property
     def includes(self) -> tuple[str, ...]:  # type: ignore[override]  # each look-up has its own
-        return PROFILE_INCLUDES if self.action == "search" else ("profile",)
+        return ("profile",) if self.action == "list" else PROFILE_INCLUDES
 
     @extend_schema(responses=ListedIdentitySerializer(many=True), summary="List identities")
     def list(self, request: Request) -> Response:
@@ -153,23 +155,24 @@ class IdentityViewSet(IncludingViewSet):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("identifier", location=OpenApiParameter.PATH, description="The rest of the path.")
+            OpenApiParameter("identifier", location=OpenApiParameter.PATH, description="The rest of the path."),
+            INCLUDE,
         ],
         responses=data_of(ProfileSerializer, many=True),
         summary="Find profiles by an identifier of any handle",
     )
     def search_profile(self, request: Request, identifier: str) -> Response:
         # "abc/" may be an identifier, or "abc" from a client that ends its paths with a slash: both are asked for.
-        found = lookup.search_profile({identifier, identifier.removesuffix("/")})
+        found = lookup.search_profile({identifier, identifier.removesuffix("/")}, include=self.included())
         return one(fragments(found))
 
     @extend_schema(
-        parameters=[IDENTIFIER],
+        parameters=[IDENTIFIER, INCLUDE],
         responses=data_of(ProfileSerializer, many=True),
         summary="Find profiles by an identifier of any handle",
     )
     def search_profile_by_query(self, request: Request) -> Response:
-        return one(fragments(lookup.search_profile({self.required("identifier")})))
+        return one(fragments(lookup.search_profile({self.required("identifier")}, include=self.included())))
 
     @extend_schema(
         request=ResolveSerializer,

@@ -43,6 +43,7 @@ from profiles.serializers.profile import (
     RefusedPairSerializer,
     RoutingSerializer,
     SearchIdSerializer,
+    told,
 )
 from profiles.serializers.records import (
     InteractionSerializer,
@@ -102,4 +103,5 @@ __all__ = [
     "TransactionChangeSerializer",
     "TransactionSerializer",
     "UpsertTransactionSerializer",
+    "told",
 ]

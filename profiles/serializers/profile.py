@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from identities import attributing
+from identities.outcomes import Routed
 from identities.serializers import ADA, IDENTITY, IdentitySerializer, NewIdentitySerializer
 from omneo_identity.api.fields import FreeJSON, IdentifierField, InstantField, StrictText
 from omneo_identity.api.schema import example
@@ -282,6 +283,18 @@ class RoutingSerializer(serializers.Serializer[Any]):
     log_entry_id = serializers.IntegerField(allow_null=True)
     refused = RefusedPairSerializer(many=True)
     not_taken = serializers.ListField(child=serializers.CharField())
+
+
+def told(routed: Routed[Any]) -> dict[str, Any]:
+    """What stands under `routing`, as RoutingSerializer describes it."""
+    return {
+        "outcome": routed.outcome,
+        "profile_id": routed.profile.pk if routed.profile else None,
+        "identity_id": routed.identity.pk if routed.identity else None,
+        "log_entry_id": routed.log_entry_id,
+        "refused": routed.refused,
+        "not_taken": routed.not_taken,
+    }
 
 
 @example({"handle": "loyalty-card", "identifier": "1804974", "profile_id": "01968fdc-7a29-7c5b-9ee0-bb9f3a0f4e11"})

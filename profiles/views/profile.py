@@ -33,6 +33,7 @@ from profiles.serializers import (
     RoutingSerializer,
     SearchIdSerializer,
     WhySerializer,
+    told,
 )
 
 READ = "read-profiles"
@@ -85,15 +86,9 @@ class ProfileViewSet(OfProfileViewSet):
             by=by(request),
             source=source(request),
         )
-        told = {
-            "outcome": routed.outcome,
-            "profile_id": routed.profile.pk,
-            "identity_id": routed.identity.pk if routed.identity else None,
-            "log_entry_id": routed.log_entry_id,
-            "refused": routed.refused,
-            "not_taken": routed.not_taken,
-        }
-        return one(lookup.profile(routed.profile.pk), 201 if routed.outcome == "created" else 200, routing=told)
+        return one(
+            lookup.profile(routed.profile.pk), 201 if routed.outcome == "created" else 200, routing=told(routed)
+        )
 
     @extend_schema(parameters=[INCLUDE], responses=data_of(ProfileSerializer), summary="Read a profile")
     def retrieve(self, request: Request, profile_id: str) -> Response:
@@ -156,7 +151,10 @@ class ProfileViewSet(OfProfileViewSet):
     def search_id(self, request: Request) -> Response:
         body = SearchIdSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        text = lookup.search_id(body.validated_data["type"], body.validated_data["id"], include=self.included())
+        handle, identifier = body.validated_data["type"], body.validated_data["id"]
+        if handle == "profile_id":
+            return self.shown(profile_key(identifier))
+        text = lookup.search_id(handle, identifier, include=self.included())
         if text is None:
             raise Http404
         return one(text)
@@ -186,7 +184,7 @@ class ProfileViewSet(OfProfileViewSet):
         if str(pk) in text[:64]:  # its first key is the id
             return one(text)
         survivor = orjson.loads(text)
-        self.stands_for(uuid.UUID(survivor["id"]))
+        self.stands_for(uuid.UUID(survivor["id"]), pk)
         return one({**survivor, "merged_from": str(pk)})
 
     @extend_schema(
@@ -207,4 +205,8 @@ class ProfileViewSet(OfProfileViewSet):
 
     @extend_schema(responses=data_of(BalancesSerializer), summary="What a profile may spend")
     def balances(self, request: Request, profile_id: str) -> Response:
-        return one(lookup.balances(self.profile(profile_id).pk))
+        profile = self.profile(profile_id)
+        text = lookup.balances(profile.pk)
+        if profile.pk == profile_key(profile_id):
+            return one(text)
+        return one({**orjson.loads(text), "merged_from": str(profile_key(profile_id))})

@@ -12,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from identities import lookup, moving_records, recording
-from identities.outcomes import Routed
 from identities.recording import Recorded
 from identities.views import fragments
 from omneo_identity.api.auth import Scopes, by, source
@@ -38,6 +37,7 @@ from profiles.serializers import (
     TransactionChangeSerializer,
     TransactionSerializer,
     UpsertTransactionSerializer,
+    told,
 )
 
 V = TypeVar("V", bound="type[RecordViewSet]")
@@ -48,18 +48,6 @@ PUT = (
     "profile, pairs and times, which it shows in UTC, then say nothing."
 )
 MOVE = "Gives the record to another profile, or to nobody. Audited; moving it back takes the move back."
-
-
-def told(routed: Routed[Any]) -> dict[str, Any]:
-    """What stands under `routing`."""
-    return {
-        "outcome": routed.outcome,
-        "profile_id": routed.profile.pk if routed.profile else None,
-        "identity_id": routed.identity.pk if routed.identity else None,
-        "log_entry_id": routed.log_entry_id,
-        "refused": routed.refused,
-        "not_taken": routed.not_taken,
-    }
 
 
 def scopes_of(noun: str) -> Scopes:

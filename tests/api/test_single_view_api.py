@@ -239,3 +239,19 @@ def test_a_deleted_profiles_records_are_listed_by_its_id_alone(api, ada, kind, b
     assert len(api.data(f"/profiles/{ada['id']}/{kind}")) == 1
     assert api.data(f"/{kind}") == []
     not_found(api.get(f"/profiles/{nobody}/{kind}"))
+
+
+def test_a_merged_profile_found_by_its_own_id_is_its_survivor(api, merged, bo) -> None:
+    response = api.post("/profiles/search-id", {"type": "profile_id", "id": merged["id"]})
+
+    assert (response.json()["data"]["id"], response.json()["data"]["merged_from"]) == (bo["id"], merged["id"])
+    assert response["Content-Location"].endswith(f"/api/v3/profiles/{bo['id']}")
+    assert api.data(f"/profiles/{merged['id']}/balances")["merged_from"] == merged["id"]
+
+
+def test_whoever_finds_profiles_by_any_identifier_may_have_their_records_along(api, ada, by) -> None:
+    came(Transaction, "loyalty-card:1804974", by=by)
+
+    for path in ("/identities/search-profile/1804974?", "/identities/search-profile?identifier=1804974&"):
+        (found,) = api.data(f"{path}include=transactions")
+        assert len(found["transactions"]) == 1
