@@ -25,10 +25,10 @@ test: .venv/installed-dev  ## Check formatting, lint, types, import rules, migra
 	$(TESTS) $(BIN)/python manage.py check --fail-level WARNING
 	$(TESTS) $(BIN)/python manage.py makemigrations --check --dry-run
 	$(TESTS) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 proof: .venv/installed-dev  ## Run the long forms of the tests: more rounds, more threads, the commands as a user runs them
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --numprocesses auto --dist loadgroup
 
 browser: .venv/installed-dev  ## Run the tests in a real browser; needs the Debian package chromium
 	$(BIN)/pytest -m browser

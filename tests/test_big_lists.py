@@ -30,7 +30,8 @@ from tests.benchmarks import population
 from tests.conftest import put_back
 from tests.staff import signed_in
 
-pytestmark = pytest.mark.slow
+# All in one process: the rows take longer to make than to look at.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("big lists of the admin")]
 
 # What somebody types into a search box: whole, begun, too short to be any use, of no one.
 TERMS = [

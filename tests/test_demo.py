@@ -24,6 +24,9 @@ from omneo_identity import database, demo, settings
 from omneo_identity.api.auth import SCOPES
 from profiles.models import Audit
 
+# All in one process: they share a checkout, whose first demo loads the whole sample.
+pytestmark = pytest.mark.xdist_group("demo")
+
 ROOT = Path(settings.__file__).parent.parent
 MACHINE = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
 

@@ -16,7 +16,8 @@ from tests import plans
 from tests.api.conftest import Caller
 from tests.conftest import put_back
 
-pytestmark = pytest.mark.slow
+# All in one process: the rows take longer to make than to look at.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("big lists of the API")]
 
 ROWS = 150_000
 TIMES = {
