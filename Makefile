@@ -5,6 +5,7 @@ BIN := .venv/bin
 TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 
 .PHONY: help demo test proof browser screenshots run format
+.PHONY: check-style check-types check-imports check-django check-schema
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -18,14 +19,25 @@ run: .venv/installed  ## Serve real data; the README lists the settings that it 
 	@exec $(BIN)/python -m omneo_identity.serve
 
 test: .venv/installed-dev  ## Check formatting, lint, types, import rules, migrations and schema, then run the tests
+	@$(MAKE) --no-print-directory --jobs check-style check-types check-imports check-django check-schema
+	$(BIN)/pytest --numprocesses auto --dist loadgroup
+
+check-style:
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+
+check-types:
 	$(BIN)/mypy
+
+check-imports:
 	$(BIN)/lint-imports
+
+check-django:
 	$(TESTS) $(BIN)/python manage.py check --fail-level WARNING
 	$(TESTS) $(BIN)/python manage.py makemigrations --check --dry-run
+
+check-schema:
 	$(TESTS) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
-	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 proof: .venv/installed-dev  ## Run the long forms of the tests: more rounds, more threads, the commands as a user runs them
 	$(BIN)/pytest -m slow --numprocesses auto --dist loadgroup

@@ -23,6 +23,7 @@ def assert_the_known_answer():
     assert landed == {record["rec_id"]: holder[record["soc_sec_id"]] for record in load_sample.records()}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_sample_in_file_order_gives_the_known_answer_and_loads_only_once(capsys):
     call_command("load_sample", verbosity=0)
