@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from procrastinate.exceptions import JobAborted
@@ -304,6 +304,29 @@ def test_a_batch_that_met_a_fault_is_finished_by_a_later_try(by: By, monkeypatch
 
     assert [state for state, _arguments in jobs()] == ["succeeded"]
     assert_done_once(batch, 3)
+
+
+def test_a_row_that_can_only_fail_holds_up_neither_its_batch_nor_the_next(
+    by: By, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, next_one = queue(3, by), queue(1, by)
+    read, tries = tasks.read, []
+
+    def fails_for_one(payload: Any) -> Any:
+        tries.append(payload)
+        if payload["first_name"] == "Number 1":
+            raise DataError("value too long")
+        return read(payload)
+
+    monkeypatch.setattr(tasks, "read", fails_for_one)
+    work()
+
+    assert (status(batch), status(next_one)) == ("finished", "finished")
+    assert list(batch.rows.order_by("position").values_list("result", "code")) == [
+        ("created", ""),
+        ("error", "server_error"),
+        ("created", ""),
+    ]
 
 
 # By the clock
