@@ -67,7 +67,6 @@ def fill(by: By) -> Profile:
     route("loyalty-card:1804974", "loyalty-card:7046671", "pos:null", by=by, first_name="Ada")
     add(bo, "pos:8", by=by)
     releasing.delete(gone.pk, by=by)
-    fill_records(ada, bo, by)
     soon = timezone.now() + datetime.timedelta(days=3)
     for name, expires_at in (("Klaviyo", None), ("Klaviyo, nightly", soon)):
         ApiToken.issue(
@@ -82,8 +81,9 @@ def fill(by: By) -> Profile:
     return ada
 
 
-def fill_records(ada: Profile, bo: Profile, by: By) -> None:
-    """What Ada bought and was given, a sale that both were named by, and one of nobody."""
+def fill_records(ada: Profile, by: By) -> None:
+    """What Ada bought and was given, a sale that she and Bo were named by, and one of nobody."""
+    bo = Profile.objects.get(first_name="Bo")
     shopify = Extension.objects.get(pk="shopify")
     noon = timezone.now().replace(hour=12)
     card, his = "loyalty-card:1804974", "loyalty-card:7046671"

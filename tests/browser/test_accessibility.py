@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page
 
 from profiles.auditing import By
-from tests.browser.pages import every_page, fill
+from tests.browser.pages import every_page, fill, fill_records
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +37,9 @@ def test_every_page_keeps_wcag_aa(page: Page, superuser: User, scheme: Any) -> N
     page.emulate_media(color_scheme=scheme)
     found = {}
 
-    for path in every_page(fill(By(superuser))):
+    ada = fill(By(superuser))
+    fill_records(ada, By(superuser))
+    for path in every_page(ada):
         page.goto(path)
         if here := faults(page):
             found[path] = here
