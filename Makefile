@@ -63,7 +63,8 @@ format: .venv/installed-dev  ## Format the code, and mend what ruff can
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/installed-dev: requirements-dev.txt .venv/installed
+# All at once, since pip takes as long to find that half of it is there.
+.venv/installed-dev: requirements-dev.txt requirements.txt | .venv/bin/python
 	@echo "Installing requirements-dev.txt into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+	@touch .venv/installed $@
