@@ -52,7 +52,6 @@ def preview(identity: Identity, profile: Profile) -> Preview:
         refuse_over_limit(identity, profile)
     except Refused as refusal:
         return Preview(identity, profile, refusal.message)
-    last = last_move(identity)
     former_shows, is_shown_there = None, False
     if identity.handle_id in BUILT_IN:
         is_shown_there = contacts.shown(profile, identity.handle_id) is None
@@ -62,7 +61,7 @@ def preview(identity: Identity, profile: Profile) -> Preview:
     return Preview(
         identity,
         profile,
-        takes_back=last is not None and (last.from_profile_id, last.to_profile_id) == (profile.pk, former.pk),
+        takes_back=takes_back(identity, former, profile),
         loses_primary=identity.is_primary,
         former_shows=former_shows,
         is_shown_there=is_shown_there,
@@ -194,6 +193,13 @@ def standing(subject_type: str, keys: Collection[int]) -> QuerySet[Move]:
 def last_move(row: Identity | Record) -> Move | None:
     """The newest move of a row that still stands."""
     return standing(subject_type_of(row), [row.pk]).last()
+
+
+def takes_back(row: Identity | Record, former: Profile | None, profile: Profile | None) -> bool:
+    """Whether a move of this row from one profile to another would take its newest one that stands back."""
+    last = last_move(row)
+    way_back = (profile.pk if profile else None, former.pk if former else None)
+    return last is not None and (last.from_profile_id, last.to_profile_id) == way_back
 
 
 def show_contacts(row: Identity, former: Profile, profile: Profile, *, by: By) -> list[contacts.Changed]:

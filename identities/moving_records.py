@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from identities import lookup
 from identities.handles import Sent
 from identities.holding import settle
-from identities.moving import last_move, literal, note_moves
+from identities.moving import literal, note_moves, takes_back
 from identities.recording import locked
 from profiles import auditing
 from profiles.auditing import By
@@ -45,9 +45,7 @@ def preview(row: Record, to: Profile | None) -> Preview:
             raise Refused("same_profile", text)
     except Refused as refusal:
         return Preview(refusal.message)
-    last = last_move(row)
-    came_from = (to.pk if to else None, row.profile_id)
-    return Preview(takes_back=last is not None and (last.from_profile_id, last.to_profile_id) == came_from)
+    return Preview(takes_back=takes_back(row, row.profile, to))
 
 
 def move_record(kind: type[R], pk: int, *, to: uuid.UUID | None, reason: str, by: By) -> R:
