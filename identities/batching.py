@@ -149,11 +149,7 @@ def _brought(given: Row, batch: ProfileBatch) -> tuple[str, Routed[Profile]]:
     sent, contact = _contact_in_its_place(given, batch.match_criteria)
 
     def attempt() -> tuple[str, Routed[Profile]]:
-        answers = handles.read(sent, writer=batch.source)
-        answers = [
-            handles.builtin_refusal(one.handle_id) if isinstance(one, Identity) and one.handle_id in BUILT_IN else one
-            for one in answers
-        ]
+        answers = [routing.without_contact(answer) for answer in handles.read(sent, writer=batch.source)]
         pairs = [answer for answer in answers if isinstance(answer, Identity)]
         wanted = contacts.read(contact, writer=batch.source)
         deciding = _deciding(batch.match_criteria, sent, answers, wanted)
@@ -208,12 +204,7 @@ def _change(
     except Profile.DoesNotExist as gone:
         raise Changed from gone
     _attach(routed, sent, answers, held=held, by=by, source=source)
-    payload = {
-        "identities": [{"handle": one.handle, "identifier": one.identifier} for one in sent],
-        **fields,
-        **contact,
-        **({"custom_attributes": {str(one): one.value for one in attributes}} if attributes else {}),
-    }
+    payload = routing.payload_of(sent, fields, contact, attributes)
     refusals = {one.pair: answer for one, answer in zip(sent, answers, strict=True) if isinstance(answer, Refused)}
     set_aside(routed, refusals, Write("profile", payload, by, source))
 

@@ -64,16 +64,11 @@ def route(
 
     Raises Refused: `identity_taken` when a contact is another profile's, and what is wrong with fields or contacts.
     """
-    payload = {
-        "identities": [{"handle": one.handle, "identifier": one.identifier} for one in sent],
-        **fields,
-        **contact,
-        **({"custom_attributes": {str(one): one.value for one in attributes}} if attributes else {}),
-    }
+    payload = payload_of(sent, fields, contact, attributes)
     write = Write("profile", payload, by, source)
 
     def attempt() -> Routed[Profile]:
-        answers = [_no_contact(answer) for answer in handles.read(sent, writer=source)]
+        answers = [without_contact(answer) for answer in handles.read(sent, writer=source)]
         wanted = contacts.read(contact, writer=source)
         pairs: dict[Pair, Identity] = {}
         for answer in answers:
@@ -263,7 +258,22 @@ def update(
     return settle(attempt)
 
 
-def _no_contact(answer: Identity | Refused) -> Identity | Refused:
+def payload_of(
+    sent: Sequence[Sent],
+    fields: Mapping[str, Any],
+    contact: Mapping[str, str | None],
+    attributes: Sequence[attributing.Named],
+) -> dict[str, Any]:
+    """A profile as it was sent, for the log."""
+    return {
+        "identities": [{"handle": one.handle, "identifier": one.identifier} for one in sent],
+        **fields,
+        **contact,
+        **({"custom_attributes": {str(one): one.value for one in attributes}} if attributes else {}),
+    }
+
+
+def without_contact(answer: Identity | Refused) -> Identity | Refused:
     """Set aside a contact point sent as an identity: by its e-mail alone a profile is never matched here."""
     if isinstance(answer, Refused) or answer.handle_id not in BUILT_IN:
         return answer
