@@ -7,7 +7,9 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from identities.models import ApiToken
@@ -30,6 +32,8 @@ def holding(*permissions: str) -> Client:
 
 
 def signed_in(user: User) -> Client:
+    # Django looks each content type up once for a process: no page of a test is to be the one that pays for it.
+    ContentType.objects.get_for_models(*apps.get_models())
     client = Client()
     client.force_login(user)
     client.user = user  # type: ignore[attr-defined]
