@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -14,6 +14,7 @@ from identities.models.extension import Extension
 from identities.models.handle import BUILT_IN, EMAIL, Handle
 from identities.models.routing_log import RoutingLogEntry
 from profiles.models import Profile
+from profiles.models.policy import MENTION, OF_PROFILE, References
 
 
 class Writer(enum.Enum):
@@ -59,6 +60,8 @@ class Identity(models.Model):
     """
 
     writer: Extension | Writer | None = UNSET
+
+    references: ClassVar[References] = {"profile": OF_PROFILE, "brought_by": MENTION, "merged_from": MENTION}
 
     profile = models.ForeignKey(
         Profile, models.CASCADE, related_name="identities", verbose_name=_("profile"), db_index=False

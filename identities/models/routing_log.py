@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -11,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from identities.models.extension import Extension
 from profiles.models import Profile
+from profiles.models.policy import MENTION, References
 
 
 class RoutingLogEntry(models.Model):
@@ -32,6 +35,8 @@ class RoutingLogEntry(models.Model):
         OPEN = "open", _("open")
         REVIEWED = "reviewed", _("reviewed")
         DISMISSED = "dismissed", _("dismissed")
+
+    references: ClassVar[References] = {"requested_profile": MENTION, "routed_profile": MENTION}
 
     outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome)
     kind = models.CharField(_("kind of record"), max_length=32)

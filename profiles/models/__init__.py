@@ -4,7 +4,9 @@ from profiles.models.attribute import CustomAttribute
 from profiles.models.audit import Audit
 from profiles.models.balance import FIRST_POINT_DEFINITION, Point, PointDefinition, Reward, RewardDefinition
 from profiles.models.batch import ProfileBatch, ProfileBatchRow
+from profiles.models.duplicate_pair import DuplicatePair
 from profiles.models.interaction import Interaction
+from profiles.models.merge import Merge, TakenRows
 from profiles.models.move import Move
 from profiles.models.profile import Profile, ProfileQuerySet, fold_name
 from profiles.models.record import Record
@@ -18,7 +20,9 @@ __all__ = [
     "RECORDS",
     "Audit",
     "CustomAttribute",
+    "DuplicatePair",
     "Interaction",
+    "Merge",
     "Move",
     "Point",
     "PointDefinition",
@@ -29,6 +33,7 @@ __all__ = [
     "Record",
     "Reward",
     "RewardDefinition",
+    "TakenRows",
     "Transaction",
     "TransactionItem",
     "fold_name",

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from profiles.models.policy import DIES, MENTION, MOVES, MOVES_UNLESS_HELD, Policy, References
 
 # How much of a value's text is kept for finding it.
 LONGEST_FOUND = 255
@@ -22,6 +26,12 @@ class CustomAttribute(models.Model):
         DATE = "date", _("date")
         DATETIME = "datetime", _("time")
         JSON = "json", _("JSON")
+
+    # A copy goes to the survivor; its own stay with the duplicate, like its columns.
+    references: ClassVar[References] = {
+        "profile": Policy(merge=MOVES_UNLESS_HELD, undo=MOVES, split=MOVES_UNLESS_HELD, erase=DIES),
+        "brought_by": MENTION,
+    }
 
     profile = models.ForeignKey(
         "profiles.Profile",

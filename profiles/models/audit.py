@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from profiles.models.policy import MENTION, References
+
 
 class Audit(models.Model):
     """Who changed which row, when, through what, and from what to what (API.md 8). Never changed once written."""
+
+    references: ClassVar[References] = {"profile": MENTION}
 
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("by"), db_index=False

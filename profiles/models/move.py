@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from profiles.models.policy import HISTORY_OF_PROFILE, References
 
 
 class Move(models.Model):
@@ -17,6 +21,13 @@ class Move(models.Model):
         ASKED = "asked", _("asked for")
         RELEASED = "released", _("taken over from a deleted profile")
         DECIDED = "decided", _("decided in the routing log")
+        SPLIT = "split", _("split off")
+        ROUTED = "routed", _("found its profile later")
+
+    # What brings a row to a profile as its first coming does: nobody decided that it should leave another.
+    ARRIVALS = (Cause.RELEASED, Cause.ROUTED)
+
+    references: ClassVar[References] = {"from_profile": HISTORY_OF_PROFILE, "to_profile": HISTORY_OF_PROFILE}
 
     subject_type = models.CharField(_("kind of row"), max_length=32)
     subject_key = models.CharField(_("key of the row"), max_length=64)

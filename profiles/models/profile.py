@@ -4,7 +4,7 @@ import datetime
 import unicodedata
 import uuid
 from collections.abc import Collection
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -14,6 +14,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
+
+from profiles.models.policy import HISTORY_OF_PROFILE, References
 
 
 def fold_name(text: str) -> str:
@@ -81,6 +83,8 @@ class Profile(models.Model):
         ACTIVE = "active", _("active")
         DELETED = "deleted", _("deleted")
 
+    references: ClassVar[References] = {"merged_into": HISTORY_OF_PROFILE}
+
     id = models.UUIDField(_("profile id"), primary_key=True, default=uuid7, editable=False)
     profile_type = models.CharField(_("type"), max_length=16, choices=Type, default=Type.ACTIVE)
     title = models.CharField(_("title"), max_length=64, blank=True)
@@ -126,6 +130,7 @@ class Profile(models.Model):
         verbose_name = _("profile")
         verbose_name_plural = _("profiles")
         ordering = ["-pk"]
+        permissions = [("merge_profile", "Can merge profiles, and split them")]
         constraints = [
             models.CheckConstraint(condition=~Q(merged_into=F("id")), name="profile_not_merged_into_itself"),
             models.CheckConstraint(

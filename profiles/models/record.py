@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from profiles.models.policy import MENTION, OF_PROFILE, References
 from profiles.models.profile import Profile
 
 R = TypeVar("R", bound="Record")
@@ -85,6 +86,8 @@ class Record(models.Model):
 
     # The word for it in API.md: of the log's `kind`, of moves, of `why?record=transaction:43`.
     kind: ClassVar[str]
+
+    references: ClassVar[References] = {"profile": OF_PROFILE, "brought_by": MENTION}
 
     profile = models.ForeignKey(
         "profiles.Profile",

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from profiles.models.policy import HISTORY_OF_PROFILE, References
+
+
+class DuplicatePair(models.Model):
+    """Two profiles that may be one person, and what became of that: one row per pair for ever (DESIGN 5).
+
+    `first` and `second` are literal, in key order. `low` and `high` are the profiles that these two stand for today,
+    also in key order, the same one where they have become one; merging and undo keep them up.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("open")
+        DISMISSED = "dismissed", _("not the same person")
+        MERGED = "merged", _("merged")
+
+    references: ClassVar[References] = dict.fromkeys(("first", "second", "low", "high"), HISTORY_OF_PROFILE)
+
+    first = models.ForeignKey(
+        "profiles.Profile", models.CASCADE, related_name="+", verbose_name=_("first"), db_index=False
+    )
+    second = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="+", verbose_name=_("second"))
+    low = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="+", editable=False, db_index=False)
+    high = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="+", editable=False)
+    # What speaks for it, by the word of what was seen; `duplicates` says what stands under each.
+    evidence = models.JSONField(_("evidence"), default=dict)
+    score = models.FloatField(_("score"), default=0)
+    status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.OPEN)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("decided by")
+    )
+    at = models.DateTimeField(_("decided"), null=True, blank=True)
+    note = models.TextField(_("note"), blank=True)
+    created_at = models.DateTimeField(_("first seen"), default=timezone.now)
+    updated_at = models.DateTimeField(_("last seen"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("duplicate pair")
+        verbose_name_plural = _("duplicate pairs")
+        ordering = ["-score", "-pk"]
+        default_permissions = ("view", "change")
+        constraints = [
+            models.UniqueConstraint(fields=["first", "second"], name="unique_together_first_second"),
+            models.CheckConstraint(condition=Q(first__lt=F("second")), name="duplicate_pair_in_key_order"),
+            models.CheckConstraint(condition=Q(low__lte=F("high")), name="duplicate_pair_survivors_in_key_order"),
+        ]
+        indexes = [
+            # The queue, the likeliest first.
+            models.Index(fields=["status", "-score", "-id"], name="duplicate_pair_queue"),
+            # What else is known of the two that a pair stands for today.
+            models.Index(fields=["low", "high", "status"], name="duplicate_pair_of_survivors"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_id} = {self.second_id}"
