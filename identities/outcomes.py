@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from identities import routing_log
 from identities.models import Extension, Identity, Pair, RoutingLogEntry
+from profiles import duplicates
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
@@ -50,7 +51,10 @@ class Routed(Generic[P]):
 def note_conflict(
     write: Write, profile: Profile, known: Collection[Identity], *, requested: Profile | None = None
 ) -> int:
-    """Log that the pairs of one write name several profiles. The entry tells of a pair that did not decide."""
+    """Log that the pairs of one write name several profiles, and put these into the queue of duplicates, each two.
+
+    The entry tells of a pair that did not decide. The caller holds the profiles.
+    """
     other = next(row for row in known if row.profile_id != profile.pk)
     entry = write.entry(
         RoutingLogEntry.Outcome.CONFLICT,
@@ -60,7 +64,10 @@ def note_conflict(
         routed_profile=profile,
         candidates=sorted({profile.pk, *(row.profile_id for row in known)}),
     )
-    return routing_log.note(entry, pairs=[row.pair for row in known])
+    entry_id = routing_log.note(entry, pairs=[row.pair for row in known])
+    others = [pk for pk in entry.candidates if pk != profile.pk]
+    duplicates.note_held(duplicates.each_with_each([profile.pk, *others], {"conflict": [entry_id]}))
+    return entry_id
 
 
 def note_rerouted(write: Write, profile: Profile, *, requested: Profile, identity: Identity | None) -> int:

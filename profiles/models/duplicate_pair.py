@@ -52,10 +52,17 @@ class DuplicatePair(models.Model):
             models.UniqueConstraint(fields=["first", "second"], name="unique_together_first_second"),
             models.CheckConstraint(condition=Q(first__lt=F("second")), name="duplicate_pair_in_key_order"),
             models.CheckConstraint(condition=Q(low__lte=F("high")), name="duplicate_pair_survivors_in_key_order"),
+            # What has become one is in no queue, and what is in the queue is two.
+            models.CheckConstraint(
+                condition=Q(status="merged", low=F("high")) | (~Q(status="merged") & Q(low__lt=F("high"))),
+                name="duplicate_pair_merged_while_one",
+            ),
         ]
         indexes = [
             # The queue, the likeliest first.
             models.Index(fields=["status", "-score", "-id"], name="duplicate_pair_queue"),
+            # sort=created_at of GET /duplicates.
+            models.Index(fields=["status", "created_at", "id"], name="duplicate_pair_by_created"),
             # What else is known of the two that a pair stands for today.
             models.Index(fields=["low", "high", "status"], name="duplicate_pair_of_survivors"),
         ]
