@@ -171,6 +171,7 @@ def set_contact(
     held: Held,
     by: By,
     source: Extension | None,
+    brought_by: Identity | None = None,
 ) -> None:
     """Make the profile show this contact point, or none; the caller saves the profile.
 
@@ -189,7 +190,7 @@ def set_contact(
         auditing.write([audited("deleted", current, by=by, old=state(current))])
         current.delete()
     if identity is not None:
-        (identity,) = attach([identity], profile, held=held, by=by, source=source)
+        (identity,) = attach([identity], profile, held=held, by=by, source=source, brought_by=brought_by)
     contacts.show(profile, handle, identity)
 
 

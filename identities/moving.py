@@ -185,9 +185,13 @@ def subject_type_of(row: Identity | Record) -> str:
 
 
 def standing(subject_type: str, keys: Collection[int]) -> QuerySet[Move]:
-    """The moves of these rows that nobody has taken back, the oldest first."""
+    """The moves of these rows that somebody decided and nobody has taken back, the oldest first."""
     subjects = [str(key) for key in keys]
-    return Move.objects.filter(subject_type=subject_type, subject_key__in=subjects, undone_at=None).order_by("pk")
+    return (
+        Move.objects.filter(subject_type=subject_type, subject_key__in=subjects, undone_at=None)
+        .exclude(cause=Move.Cause.ROUTED)
+        .order_by("pk")
+    )
 
 
 def last_move(row: Identity | Record) -> Move | None:

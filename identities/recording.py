@@ -22,11 +22,12 @@ from identities.deciding import PROFILE_ID, Decision, Named, Wanted
 from identities.handles import Sent
 from identities.holding import Changed, Held, hold, settle
 from identities.models import Extension, Identity, Pair
-from identities.moving import last_move
+from identities.moving import last_move, note_moves
 from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
 from profiles import auditing
 from profiles.auditing import By
 from profiles.models import (
+    Move,
     Point,
     PointDefinition,
     Profile,
@@ -217,6 +218,8 @@ def _changed(row: R, incoming: Incoming, write: Write) -> Recorded[R]:
     row.addressed = row.addressed or incoming.named
     kept = row if row.profile is not None or _was_made_nobodys(row) else None
     routed = _bring(row, case, case.decide(kept), is_kept=kept is not None)
+    if kept is None and row.profile is not None:
+        note_moves([row], {row.pk: None}, row.profile, reason="", by=write.by, cause=Move.Cause.ROUTED)
     are_other_items = _write_items(row, incoming.items)
     if are_other_items or _state(row) != before:
         row.updated_at = timezone.now()

@@ -248,10 +248,12 @@ def update(
         if fields.get("attributes"):
             # Partial there too: whoever sends only `comms` does not mean to empty `appearance`.
             profile.attributes = {**old["attributes"], **fields["attributes"]}
-        for handle, identity in wanted.items():
-            set_contact(profile, handle, identity, held=held, by=by, source=source)
-        filling.save_changes(profile, old, by=by)
         addressed = profile_id if brought_by is None else None
+        for handle, identity in wanted.items():
+            if identity is not None:
+                identity.addressed = addressed
+            set_contact(profile, handle, identity, held=held, by=by, source=source, brought_by=brought_by)
+        filling.save_changes(profile, old, by=by)
         attributing.write(attributes, profile, by=by, source=source, addressed=addressed, brought_by=brought_by)
         return profile
 
