@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
-from django.db.models import prefetch_related_objects
+from django.db.models import Q, prefetch_related_objects
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,10 +16,18 @@ from identities.holding import settle
 from identities.models import RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
-from profiles.models import Audit
+from profiles.models import Audit, Merge
 from profiles.refusing import Refused
 
 OPEN = RoutingLogEntry.Review.OPEN
+
+# Those that name profiles which may be one person.
+ASKING = (
+    RoutingLogEntry.Outcome.CONFLICT,
+    RoutingLogEntry.Outcome.REROUTED,
+    RoutingLogEntry.Outcome.IDENTITY_TAKEN,
+    RoutingLogEntry.Outcome.CLAIM_OVERRIDDEN,
+)
 
 REVIEW = ["review_status", "review_note", "reviewed_by", "reviewed_at"]
 
@@ -86,6 +95,52 @@ def review_all(seen: Mapping[int, str], *, status: str, note: str, by: By) -> Re
 
     # A write that counts several of them up may hold one and want another.
     return settle(attempt)
+
+
+def close_merged(
+    merges: Sequence[Merge], *, sides: Sequence[Collection[uuid.UUID]], lineage: Collection[uuid.UUID], by: By
+) -> None:
+    """Close the open entries that asked which of several profiles is meant, and whose profiles have become one.
+
+    In: the merges of one call; for each the duplicate with all beneath it; all that are the survivor now. The merges
+    keep the ids, for `note_undone`. To be called inside the transaction of the merge.
+    """
+    parted = {pk for side in sides for pk in side}
+    parts = [*map(set, sides), set(lineage) - parted]
+    named = Q(candidates__overlap=list(parted)) | Q(requested_profile__in=parted) | Q(routed_profile__in=parted)
+    asking = RoutingLogEntry.objects.filter(named, review_status=OPEN, outcome__in=ASKING).order_by("pk")
+    now, audits, closed = timezone.now(), [], []
+    for entry in asking.select_for_update(no_key=True, of=("self",)):
+        about = {*entry.candidates, entry.requested_profile_id, entry.routed_profile_id} - {None}
+        if not about <= set(lineage) or any(about <= part for part in parts):
+            continue
+        audits.append(_set(entry, RoutingLogEntry.Review.REVIEWED, _("merged"), at=now, by=by))
+        closed.append(entry)
+        for merge, side in zip(merges, sides, strict=True):
+            if about & set(side):
+                merge.closed = [*merge.closed, entry.pk]
+    if closed:
+        RoutingLogEntry.objects.bulk_update(closed, REVIEW)
+        Merge.objects.bulk_update(merges, ["closed"])
+        auditing.write(audits)
+
+
+def note_undone(entry_ids: Collection[int], *, by: By) -> None:
+    """Note on the entries that a merge closed that it was undone; they stay reviewed."""
+    if not entry_ids:
+        return
+    entries = list(
+        RoutingLogEntry.objects.filter(pk__in=entry_ids, review_status=RoutingLogEntry.Review.REVIEWED)
+        .order_by("pk")
+        .select_for_update(no_key=True, of=("self",))
+    )
+    now = timezone.now()
+    audits = [
+        _set(entry, entry.review_status, _("%(note)s, undone") % {"note": entry.review_note}, at=now, by=by)
+        for entry in entries
+    ]
+    RoutingLogEntry.objects.bulk_update(entries, REVIEW)
+    auditing.write(audits)
 
 
 def _set(entry: RoutingLogEntry, status: str, note: str, *, at: datetime.datetime, by: By) -> Audit:

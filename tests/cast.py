@@ -15,10 +15,12 @@ from identities.handles import Sent
 from identities.models import BUILT_IN, EMAIL, MOBILE_PHONE, Extension, Identity, RoutingLogEntry
 from identities.outcomes import Routed
 from identities.recording import Incoming, Recorded
+from profiles import merging
 from profiles.auditing import By
 from profiles.models import (
     RECORDS,
     Interaction,
+    Merge,
     Move,
     Point,
     Profile,
@@ -59,6 +61,27 @@ def route(
     """Route a profile that was sent with these pairs, contact points and fields."""
     pairs_sent = [sent(pair) if isinstance(pair, str) else pair for pair in pairs]
     return routing.route(pairs_sent, fields=fields, contact=contact or {}, by=by, source=source)
+
+
+def known(*pairs: str, by: By, **fields: Any) -> Profile:
+    """A profile that is known by these pairs, and has these fields and contact points."""
+    contact: dict[str, Any] = {name: fields.pop(name) for name in BUILT_IN if name in fields}
+    return route(*pairs, by=by, contact=contact, **fields).profile
+
+
+def merge(survivor: Profile, *duplicates: Profile, by: By, **more: Any) -> list[Merge]:
+    """Make the duplicates part of the survivor."""
+    return merging.merge(survivor.pk, [one.pk for one in duplicates], by=by, **more).merges
+
+
+def undo(merge: Merge, *, by: By) -> merging.Undo:
+    """Take a merge back."""
+    return merging.undo(merge.pk, by=by)
+
+
+def value_of(profile: Profile, name: str) -> Any:
+    """What the column of the profile holds today."""
+    return getattr(Profile.objects.get(pk=profile.pk), name)
 
 
 def add(profile: Profile, pair: str | Sent, *, by: By, source: Extension | None = None) -> Identity:

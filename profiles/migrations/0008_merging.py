@@ -62,6 +62,12 @@ class Migration(migrations.Migration):
                         base_field=models.BigIntegerField(), default=list, editable=False, size=None
                     ),
                 ),
+                (
+                    "closed",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), default=list, editable=False, size=None
+                    ),
+                ),
                 ("shown", models.JSONField(default=dict, editable=False)),
                 ("marks", models.JSONField(default=dict, editable=False)),
                 ("undone_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="undone")),

@@ -46,6 +46,8 @@ class Merge(models.Model):
     # Which identity was the duplicate's primary one, and which identities of either side became inactive.
     primary = models.BigIntegerField(null=True, editable=False)
     deactivated = ArrayField(models.BigIntegerField(), default=list, editable=False)
+    # The entries of the routing log that it settled.
+    closed = ArrayField(models.BigIntegerField(), default=list, editable=False)
     # The contact points that the survivor showed before.
     shown = models.JSONField(default=dict, editable=False)
     # The highest key of each table then: what has a higher one came later. Keys are handed out under the survivor's

@@ -1,0 +1,261 @@
+"""Take a merge back, also one inside a chain, also after later writes (API.md 5)."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from identities import contacts, reviewing
+from identities.holding import Changed, settle
+from identities.models import BUILT_IN, Identity
+from profiles import auditing, duplicates
+from profiles.auditing import By
+from profiles.merging import survivorship
+from profiles.merging.leaving import Leaving, Tally, left, send_attributes_home, send_home, tally
+from profiles.merging.lineage import PRIMARY, Lineage, Value, same
+from profiles.merging.survivorship import Kept
+from profiles.models import Merge, Profile
+from profiles.refusing import Refused
+
+# How many of the rows that an undo leaves where they are it names.
+MOST_NAMED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A field of a profile that goes back from one value to another."""
+
+    profile_id: uuid.UUID
+    name: str
+    old: Value
+    new: Value
+
+
+@dataclass(slots=True)
+class Undo:
+    """What taking a merge back does, or would do.
+
+    `survivor` is the live profile in which the duplicate is today, perhaps above the one that the merge names.
+    `restored` are the fields that go back, `kept` those that stay since they were written after the merge. `tallies`
+    count rows by kind, `left` names some of those that stay where they are. `contacts_changed` are columns that
+    show another contact point since the one they showed goes away. `reactivated` identities become active again,
+    `inactive` ones would have to, but another of their single-valued handle is by now.
+    """
+
+    merge: Merge
+    survivor: Profile
+    duplicate: Profile
+    restored: list[Restored] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    left: list[dict[str, Any]] = field(default_factory=list)
+    contacts_changed: list[contacts.Changed] = field(default_factory=list)
+    reactivated: list[Identity] = field(default_factory=list)
+    inactive: list[Identity] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Worked:
+    undo: Undo
+    lineage: Lineage
+    leaving: Leaving
+    outer: list[Merge]
+
+
+def preview_undo(merge_id: int) -> Undo:
+    """Tell what `undo` would do now; reads only, and so may be overtaken.
+
+    Raises Merge.DoesNotExist, and Refused as `undo` does.
+    """
+    return _work_out(Merge.objects.get(pk=merge_id)).undo
+
+
+def undo(merge_id: int, *, reason: str = "", by: By) -> Undo:
+    """Take one merge back: the duplicate revives, with what was its own and what has come in for it since.
+
+    Rows that the merge moved go home, and those which came since by what brought them, else by the id that was
+    addressed; what was moved, split off or deleted since stays as it is and is reported. A field goes back where it
+    still holds the adopted value. The two are then known not to be one person, and never merge by themselves. Raises
+    Merge.DoesNotExist, and Refused: `already_undone`, `profile_deleted`.
+    """
+
+    def attempt() -> Undo:
+        merge = Merge.objects.get(pk=merge_id)
+        chain = _chain(merge)
+        Profile.objects.lock({merge.duplicate_id, *chain})
+        merge = Merge.objects.select_for_update(no_key=True).get(pk=merge_id)
+        if _chain(merge) != chain:
+            raise Changed
+        worked = _work_out(merge)
+        _write(worked, reason=reason, by=by, at=timezone.now())
+        return worked.undo
+
+    return settle(attempt)
+
+
+def _chain(merge: Merge) -> list[uuid.UUID]:
+    """The survivor of a merge, whom that was merged into, and so on."""
+    found = [merge.survivor_id]
+    while (above := Profile.objects.values_list("merged_into", flat=True).get(pk=found[-1])) is not None:
+        found.append(above)
+    return found
+
+
+def _work_out(merge: Merge) -> _Worked:
+    if merge.undone_at is not None:
+        raise Refused("already_undone", _("This merge was undone already."), merge_id=merge.pk)
+    root = Profile.objects.surviving(merge.survivor_id).pk
+    lineage = Lineage.read([root])
+    merge = lineage.merges[merge.duplicate_id]
+    chain, side = lineage.chain(merge.survivor_id), lineage.beneath(merge.duplicate_id)
+    survivor, duplicate = lineage.profiles[root], lineage.profiles[merge.duplicate_id]
+    if not survivor.is_live:
+        text = _("%(profile)s is deleted; undelete it before you undo the merge.")
+        raise Refused("profile_deleted", text % {"profile": root}, profile_id=str(root))
+    told = Undo(merge, survivor, duplicate)
+    outer = [lineage.merges[pk] for pk in chain if pk in lineage.merges]
+    shown = {handle: _former_shown(handle, merge, outer) for handle in BUILT_IN}
+    _give_back(lineage, merge, chain, side, told)
+    leaving = Leaving.read(merge, root=root, side=side)
+    told.tallies, told.left = tally(leaving), left(leaving, most=MOST_NAMED)
+    _show_contacts(told, leaving, shown)
+    _reactivate(told, leaving, outer)
+    return _Worked(told, lineage, leaving, outer)
+
+
+def _give_back(
+    lineage: Lineage, merge: Merge, chain: list[uuid.UUID], side: Collection[uuid.UUID], told: Undo
+) -> None:
+    """Put back every field, of the survivor and of those above it, that rests on what leaves; then fill it anew."""
+    names = lineage.names()
+    before = {(pk, name): lineage.value(pk, name) for pk in chain for name in names}
+    resting = [
+        (pk, name)
+        for pk in chain
+        for name in names
+        if any(by is merge or uuid.UUID(one["of"]) in side for by, one in lineage.entries(pk, name))
+    ]
+    primary = lineage.value(merge.duplicate_id, PRIMARY)
+    kept = {(pk, name): survivorship.withdraw(lineage, pk, name, side, merge) for pk, name in resting}
+    del lineage.merges[merge.duplicate_id]
+    lineage.put(merge.duplicate_id, PRIMARY, primary)
+    for (pk, name), found in kept.items():
+        told.kept += found
+        if not found:
+            survivorship.work_out(lineage, pk, name)
+    told.restored = [
+        Restored(pk, name, before[pk, name], lineage.value(pk, name))
+        for pk, name in resting
+        if not same(name, before[pk, name], lineage.value(pk, name))
+    ]
+
+
+def _former_shown(handle: str, merge: Merge, outer: list[Merge]) -> str:
+    """What the live profile showed before the duplicate came to it."""
+    shown: str = (outer[-1] if outer else merge).shown.get(handle, "")
+    return shown
+
+
+def _show_contacts(told: Undo, leaving: Leaving, shown: dict[str, str]) -> None:
+    """Where the contact point that a profile shows is not there any more, show its former one, the oldest, or none."""
+    both = Identity.objects.filter(profile=leaving.root, handle__in=BUILT_IN).order_by("pk")
+    going = set(leaving.home)
+    rows_of: dict[uuid.UUID, list[Identity]] = {told.survivor.pk: [], told.duplicate.pk: []}
+    for row in both:
+        rows_of[told.duplicate.pk if row.pk in going else told.survivor.pk].append(row)
+    for profile in (told.survivor, told.duplicate):
+        for handle in BUILT_IN:
+            column = getattr(profile, handle)
+            held = [row for row in rows_of[profile.pk] if row.handle_id == handle]
+            if not column or any(row.shown == column for row in held):
+                continue
+            former = next((row for row in held if row.shown == shown[handle]), None)
+            contacts.show(profile, handle, former or next(iter(held), None))
+            told.contacts_changed.append(contacts.Changed(profile, handle))
+
+
+def _reactivate(told: Undo, leaving: Leaving, outer: list[Merge]) -> None:
+    """Which identities become active again that this merge, or one above it, made inactive for the other side's."""
+    home = set(leaving.home)
+    keys = {*told.merge.deactivated, *(key for merge in outer for key in merge.deactivated if key in home)}
+    if not keys:
+        return
+    here = Identity.objects.filter(pk__in=keys, profile=leaving.root, is_active=False)
+    waiting = list(here.select_related("handle").order_by("pk"))
+    names = {row.handle_id for row in waiting if row.handle.single_valued}
+    active = Identity.objects.filter(profile=leaving.root, is_active=True, handle__in=names)
+    taken = {(row.pk in home, row.handle_id) for row in active}
+    for row in waiting:
+        place = (row.pk in home, row.handle_id)
+        if row.handle.single_valued and place in taken:
+            told.inactive.append(row)
+            continue
+        taken.add(place)
+        told.reactivated.append(row)
+
+
+def _write(worked: _Worked, *, reason: str, by: By, at: datetime.datetime) -> None:
+    told, lineage, leaving = worked.undo, worked.lineage, worked.leaving
+    merge, duplicate = told.merge, told.duplicate
+    send_home(leaving, worked.outer, at=at)
+    Identity.objects.filter(pk__in=[row.pk for row in told.reactivated]).update(is_active=True, updated_at=at)
+    for one in worked.outer:
+        one.deactivated = [key for key in one.deactivated if key not in set(leaving.home)]
+    Merge.objects.bulk_update(worked.outer, ["deactivated"])
+    # Survivors before the duplicate: what has a condition on live profiles cannot wait for the commit.
+    lineage.save(at=at)
+    duplicate.merged_into = None
+    for profile in (told.survivor, duplicate):
+        profile.updated_at = at
+        profile.save(force_update=True)
+    send_attributes_home(leaving, at=at)
+    merge.undone_by, merge.undone_at, merge.undo_reason = by.user, at, reason
+    merge.undo_report = report(told)
+    merge.save(update_fields=["undone_by", "undone_at", "undo_reason", "undo_report"])
+    duplicates.follow_undo(duplicate.pk, leaving.side, merge.survivor_id, by=by, at=at)
+    reviewing.note_undone(merge.closed, by=by)
+    auditing.write(_audits(told, reason=reason, by=by))
+
+
+def report(told: Undo) -> dict[str, Any]:
+    """What an undo did, as its merge keeps it."""
+    return {
+        "restored": [{"profile_id": str(one.profile_id), "field": one.name} for one in told.restored],
+        "kept": [{"profile_id": str(one.profile_id), "field": one.name} for one in told.kept],
+        "rows": {
+            kind: {"home": one.home, "since": one.since, "moved": one.moved, "deleted": one.deleted}
+            for kind, one in told.tallies.items()
+        },
+        "left": told.left,
+        "contacts_changed": [{"profile_id": str(one.profile.pk), "field": one.field} for one in told.contacts_changed],
+        "inactive": [row.pk for row in told.inactive],
+    }
+
+
+def _audits(told: Undo, *, reason: str, by: By) -> Iterable[Any]:
+    old = {one.name: one.old for one in told.restored if one.profile_id == told.survivor.pk}
+    new = {one.name: one.new for one in told.restored if one.profile_id == told.survivor.pk}
+    moves = {kind: one.home for kind, one in told.tallies.items()}
+    words = {"merge": told.merge.pk, "reason": reason}
+    yield auditing.entry(
+        "unmerged",
+        told.survivor,
+        by=by,
+        profile=told.survivor,
+        old=old,
+        new={**new, "duplicate": told.duplicate.pk, "moves": moves, **words},
+    )
+    yield auditing.entry(
+        "revived",
+        told.duplicate,
+        by=by,
+        profile=told.duplicate,
+        old={"merged_into": told.merge.survivor_id},
+        new=words,
+    )
