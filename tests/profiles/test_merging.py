@@ -42,14 +42,14 @@ def test_everything_of_the_duplicate_becomes_the_survivors(
 def test_an_empty_field_takes_the_duplicates_value_and_the_duplicates_columns_stay(by: By, bo: Profile) -> None:
     ada = known("loyalty-card:1", by=by, first_name="Ada")
     again = known("loyalty-card:2", by=by, first_name="Augusta", gender="female", email="ada@example.com")
-    before = Profile.objects.filter(pk=again.pk).values().get()
+    before: dict[str, Any] = dict(Profile.objects.filter(pk=again.pk).values().get())
 
     merge(ada, again, by=by)
 
     assert value_of(ada, "first_name") == "Ada"
     assert value_of(ada, "gender") == "female"
     assert value_of(ada, "email") == "ada@example.com"
-    after = Profile.objects.filter(pk=again.pk).values().get()
+    after: dict[str, Any] = dict(Profile.objects.filter(pk=again.pk).values().get())
     assert {name for name in before if before[name] != after[name]} == {"merged_into_id", "updated_at"}
     assert_sound()
 
