@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import psycopg.errors
 import pytest
-from django.conf import settings
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError
 from procrastinate.contrib.django.models import ProcrastinateJob
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,7 +22,8 @@ from omneo_identity.api.routers import paths
 from omneo_identity.api.views import ApiViewSet
 from profiles.models import Audit, Profile
 from tests.api.conftest import CARD, Caller, conflict, refused, sale, visit
-from tests.racing import Met, at_once, meeting, slow_inserts, somebody_waits
+from tests.killing import killed_at
+from tests.racing import Met, at_once, meeting, slow_inserts
 
 pytestmark = pytest.mark.django_db
 
@@ -484,55 +476,6 @@ method, path, body, headers = json.loads(sys.argv[1])
 Client(headers=headers).generic(method, path, body, "application/json")
 """
 
-LOCK = 8_045_021
-
-
-@contextmanager
-def stopped_at_the_record() -> Iterator[None]:
-    """Let every insert of a record wait for as long as this block holds the lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql
-                AS 'BEGIN PERFORM pg_advisory_xact_lock_shared({LOCK}); RETURN NEW; END';
-            CREATE TRIGGER stop BEFORE INSERT ON identities_idempotencyrecord FOR EACH ROW EXECUTE FUNCTION stop();
-            SELECT pg_advisory_lock({LOCK});
-            SET lock_timeout = '10s';
-            """
-        )
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_advisory_unlock({LOCK}); RESET lock_timeout")
-            cursor.execute("DROP FUNCTION stop() CASCADE")
-
-
-def other_sessions() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND backend_type = 'client backend'"
-        )
-        return int(cursor.fetchone()[0])
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert process is None or process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def environment() -> dict[str, str]:
-    """For a process of its own on the tests' database."""
-    database = connection.settings_dict
-    parts = {name: database[word] for name, word in (("host", "HOST"), ("port", "PORT")) if database[word]}
-    parts |= {"user": database["USER"]} | ({"password": database["PASSWORD"]} if database["PASSWORD"] else {})
-    url = f"postgresql:///{database['NAME']}?{urlencode(parts, quote_via=quote)}"
-    return {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-
 
 @races
 def test_a_process_killed_between_change_and_answer_leaves_neither(caller) -> None:
@@ -541,22 +484,9 @@ def test_a_process_killed_between_change_and_answer_leaves_neither(caller) -> No
     headers = {"Authorization": f"Bearer {api.plain}", "Idempotency-Key": KEY}
     request = json.dumps(["POST", "/api/v3/profiles", json.dumps(ADA), headers])
     api.get("/auth/verify")  # When the token was last used is written once a minute.
-    before = other_sessions()
 
-    with stopped_at_the_record():
-        process = subprocess.Popen(
-            [sys.executable, "-c", REQUEST, request],
-            cwd=Path(settings.BASE_DIR),
-            env=environment(),
-            stderr=subprocess.PIPE,
-        )
-        try:
-            wait_until(somebody_waits, process)
-            conflict(post(api, ADA), "idempotency_key_in_flight")
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-    wait_until(lambda: other_sessions() <= before)
+    with killed_at("identities_idempotencyrecord", REQUEST, request):
+        conflict(post(api, ADA), "idempotency_key_in_flight")
 
     assert not Profile.objects.exists()
     assert not Identity.objects.exists()
