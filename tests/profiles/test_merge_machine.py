@@ -163,7 +163,8 @@ class Merging(RuleBasedStateMachine):
         """A field of a live profile is written; it is then its own."""
         lives = self.lives()
         pk, value = lives[at % len(lives)], f"value {next(self.numbers)}"
-        update(Profile(pk=pk), by=self.by, **{name: value})
+        fields: dict[str, Any] = {name: value}
+        update(Profile(pk=pk), by=self.by, **fields)
         self.own[pk][name] = value
 
     @rule(at=position, first=position, more=st.integers(1, 2))
@@ -270,6 +271,7 @@ class Merging(RuleBasedStateMachine):
 
     @invariant()
     def every_row_is_where_its_home_is_today(self) -> None:
+        places: dict[tuple[str, int], uuid.UUID | None]
         places = {("identity", row.pk): row.profile_id for row in Identity.objects.all()}
         places |= {(kind, row.pk): row.profile_id for kind, model in RECORDS.items() for row in of_kind(model)}
         assert places == {(row.kind, row.pk): self.root(row.home) for row in self.rows}
