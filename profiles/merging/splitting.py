@@ -109,7 +109,9 @@ def _write(told: Split, *, reason: str, by: By, at: datetime.datetime) -> None:
         row.profile, row.is_primary, row.updated_at = profile, False, at
         # What is back where a merge took it from came from nowhere else.
         row.merged_from_id = None if row.merged_from_id == profile.pk else row.merged_from_id
-    Identity.objects.bulk_update(going, ["profile", "is_primary", "merged_from", "updated_at"])
+    rows_going = Identity.objects.filter(pk__in=[row.pk for row in going])
+    rows_going.filter(merged_from=profile).update(merged_from=None)
+    rows_going.update(profile=profile, is_primary=False, updated_at=at)
     cause = Move.Cause.SPLIT
     moving.note_moves(going, {row.pk: former for row in going}, profile, reason=reason, by=by, cause=cause)
     rows.split_off(former.pk, profile.pk, [row.pk for row in going], reason=reason, by=by, at=at)
