@@ -57,14 +57,29 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
         return {profile.pk: profile for profile in rows}
 
     def surviving(self, pk: uuid.UUID) -> Profile:
-        """The profile that this id means today: itself, or the survivor that it was merged into.
+        """The profile that this id means today: itself, or the live one at the end of those it was merged into.
+
+        One statement however long that chain is, so that nobody can merge or undo between two of its steps.
 
         Raises Profile.DoesNotExist for an id that was never known or has been purged.
         """
-        profile = self.get(pk=pk)
-        while profile.merged_into_id is not None:
-            profile = self.get(pk=profile.merged_into_id)
-        return profile
+        survivors = self.raw(_SURVIVING, [pk])
+        if not survivors:
+            raise Profile.DoesNotExist
+        return survivors[0]
+
+
+# By key alone, from one profile to the next: chains stay chains (DESIGN 5), and whoever asks is one hop away.
+_SURVIVING = """
+    WITH RECURSIVE line AS (
+        SELECT id, merged_into_id FROM profiles_profile WHERE id = %s
+        UNION
+        SELECT next.id, next.merged_into_id
+        FROM profiles_profile AS next JOIN line ON next.id = line.merged_into_id
+    )
+    SELECT profile.* FROM profiles_profile AS profile JOIN line ON line.id = profile.id
+    WHERE line.merged_into_id IS NULL
+"""
 
 
 class Profile(models.Model):
