@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import datetime
+import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from identities import handles
 from identities.models import Handle, Identity, Pair, RoutingLogEntry
 from identities.moving import subject_type_of
-from profiles.models import Move, Record
+from profiles.models import Merge, Move, Record
 
 DecidedBy = Record.DecidedBy
+
+# So many merges of one record are told, the oldest first.
+MOST_MERGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A merge that a record passed through. `since`: it came in while the merge stood, and the undo took it home."""
+
+    merge: Merge
+    since: bool = False
+
+    @property
+    def at(self) -> datetime.datetime:
+        """When that gave the record another profile."""
+        at = self.merge.undone_at if self.since else None
+        return at or self.merge.at
 
 
 @dataclass(slots=True)
@@ -19,19 +41,25 @@ class Why:
     """How a record came to its profile.
 
     `identity` is the identity that decided while it exists, `pair` what it was when it did, masked if sensitive;
-    `moves` is what people did since, the oldest first; `sentences` say all of it.
+    `came_to` the profile that it came to, which may be another by now; `moves` is what people did since, and `merges`
+    those that it passed through, both the oldest first; `sentences` say all of it, in the order in which it happened.
+    For pages that list the moves themselves, `how` are those of its coming, and `of_merges` those of the merges.
     """
 
     record: Record
     identity: Identity | None = None
     pair: Pair | None = None
     log_entry: RoutingLogEntry | None = None
+    came_to: uuid.UUID | None = None
     moves: list[Move] = field(default_factory=list)
+    merges: list[Passed] = field(default_factory=list)
+    how: list[str] = field(default_factory=list)
+    of_merges: list[str] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
 
 
 def why(record: Record) -> Why:
-    """Explain one record. Reads only, at most six statements."""
+    """Explain one record. Reads only, at most eight statements."""
     told = Why(record, log_entry=record.log_entry)
     if record.brought_by_id is not None:
         told.identity = Identity.objects.select_related("handle").get(pk=record.brought_by_id)
@@ -39,19 +67,105 @@ def why(record: Record) -> Why:
         told.pair = _masked(Pair(record.brought_by_handle, record.brought_by_identifier))
     subject = Move.objects.filter(subject_type=subject_type_of(record), subject_key=str(record.pk))
     told.moves = list(subject.select_related("by").order_by("pk"))
-    told.sentences = [_decision(told), *_doubts(told), *(_moved(move) for move in told.moves)]
+    _trace(told)
+    told.how = [_decision(told), *_doubts(told)]
+    told.of_merges = [_passed(one) for one in told.merges]
+    since = [
+        *((move.at, _moved(move)) for move in told.moves),
+        *((one.at, sentence) for one, sentence in zip(told.merges, told.of_merges, strict=True)),
+    ]
+    told.sentences = [*told.how, *(sentence for _at, sentence in sorted(since, key=lambda one: one[0]))]
     return told
+
+
+# Merges to either side of a profile, of which the record was one that they moved. A merge notes the highest key of
+# each table, so that one which is older than the record costs no look into the keys that it has taken.
+_HAS_TAKEN = """
+    (merge.marks ->> %(kind)s)::bigint >= %(id)s AND EXISTS (
+        SELECT FROM profiles_takenrows AS taken
+        WHERE taken.merge_id = merge.id AND taken."table" = %(table)s AND %(id)s::text = ANY(taken.keys)
+    )
+"""
+_TAKEN = f"""
+    WITH RECURSIVE had AS (
+        SELECT unnest(%(profiles)s::uuid[]) AS profile_id
+        UNION
+        SELECT merge.other FROM had, LATERAL (
+            SELECT id, marks, duplicate_id AS other FROM profiles_merge WHERE survivor_id = had.profile_id
+            UNION ALL
+            SELECT id, marks, survivor_id FROM profiles_merge WHERE duplicate_id = had.profile_id
+        ) AS merge
+        WHERE {_HAS_TAKEN}
+    )
+    SELECT merge.id FROM had JOIN profiles_merge AS merge ON merge.survivor_id = had.profile_id
+    WHERE {_HAS_TAKEN} ORDER BY merge.id LIMIT {MOST_MERGES}
+"""  # noqa: S608 - put together from constants only
+
+# Nothing is on a merged profile. What came while one was merged, and is on it, has come home by the undo.
+_HOME = f"""
+    WITH RECURSIVE home AS (
+        SELECT %(profile)s::uuid AS profile_id, %(until)s::timestamptz AS until, NULL::bigint AS id
+        UNION ALL
+        SELECT merge.survivor_id, merge.undone_at, merge.id
+        FROM home JOIN profiles_merge AS merge ON merge.duplicate_id = home.profile_id
+        WHERE merge.undone_at < home.until AND merge.undone_at > %(arrived)s
+          AND (merge.marks ->> %(mark)s)::bigint < %(key)s
+    )
+    SELECT id FROM home WHERE id IS NOT NULL LIMIT {MOST_MERGES}
+"""  # noqa: S608 - put together from constants only
+
+_NEVER = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+
+
+def _trace(told: Why) -> None:
+    """Find the merges that the record passed through, and the profile that it came to. Two statements, and one more
+    for each kind of merges that there are."""
+    record, moves = told.record, list(told.moves)
+    arrived, mark, key = record.created_at, record.kind, record.pk
+    if moves and moves[0].cause in Move.ARRIVALS:
+        # Nobody's at first: that is how it came.
+        arrival = moves.pop(0)
+        arrived, mark, key = arrival.at, "move", arrival.pk
+    had = {record.profile_id, *(pk for move in told.moves for pk in (move.from_profile_id, move.to_profile_id))}
+    table = type(record)._meta.db_table
+    asked = {"profiles": list(had - {None}), "kind": record.kind, "id": record.pk, "table": table}
+    taken = [Passed(merge) for merge in _merges(_keys(_TAKEN, asked))]
+    first = [(move.at, move.from_profile_id) for move in moves] + [(one.at, one.merge.duplicate_id) for one in taken]
+    until, told.came_to = min(first, key=lambda one: one[0], default=(_NEVER, record.profile_id))
+    home: list[Passed] = []
+    if told.came_to is not None:
+        asked = {"profile": told.came_to, "until": until, "arrived": arrived, "mark": mark, "key": key}
+        home = [Passed(merge, since=True) for merge in _merges(_keys(_HOME, asked))]
+    if home:
+        told.came_to = min(home, key=lambda one: one.at).merge.survivor_id
+    told.merges = sorted([*taken, *home], key=lambda one: one.merge.pk)
+
+
+def _keys(sql: str, asked: dict[str, Any]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, asked)
+        return [key for (key,) in cursor.fetchall()]
+
+
+def _merges(keys: Collection[int]) -> list[Merge]:
+    if not keys:
+        return []
+    return list(Merge.objects.filter(pk__in=keys).select_related("by", "undone_by").defer("fields").order_by("pk"))
 
 
 def _decision(told: Why) -> str:
     record = told.record
     pair = _shown(told)
+    is_there_still = told.came_to == record.profile_id
     match record.decided_by:
-        case DecidedBy.IDENTITY if told.moves:
-            words = {"pair": pair, "profile": told.moves[0].from_profile_id}
-            return _("It named %(pair)s, which the profile %(profile)s was known by.") % words
-        case DecidedBy.IDENTITY:
+        case DecidedBy.IDENTITY if is_there_still:
             return _("It named %(pair)s, which this profile was known by.") % {"pair": pair}
+        case DecidedBy.IDENTITY:
+            words = {"pair": pair, "profile": told.came_to or _("nobody")}
+            return _("It named %(pair)s, which the profile %(profile)s was known by.") % words
+        case DecidedBy.ID if told.came_to not in (None, record.addressed):
+            text = _("It named the profile %(id)s, which stood for %(profile)s, and no identity that was known.")
+            return text % {"id": record.addressed, "profile": told.came_to}
         case DecidedBy.ID:
             return _("It named the profile %(id)s, and no identity that was known.") % {"id": record.addressed}
         case DecidedBy.CONTACT:
@@ -86,12 +200,40 @@ def _moved(move: Move) -> str:
         "profile": move.to_profile_id or _("nobody"),
         "reason": move.reason,
     }
-    if move.cause == Move.Cause.DECIDED:
-        text = _("%(by)s decided in the routing log that it goes from %(former)s to %(profile)s: %(reason)s")
+    match move.cause:
+        case Move.Cause.ROUTED:
+            text = _("It was nobody's until what it named led to %(profile)s")
+        case Move.Cause.SPLIT:
+            text = _("%(by)s split it off from %(former)s to %(profile)s, with what had brought it: %(reason)s")
+        case Move.Cause.DECIDED:
+            text = _("%(by)s decided in the routing log that it goes from %(former)s to %(profile)s: %(reason)s")
+        case _:
+            text = _("%(by)s moved it from %(former)s to %(profile)s: %(reason)s")
+    return _told(text % words, undone=move.undone_at is not None)
+
+
+def _passed(passed: Passed) -> str:
+    merge = passed.merge
+    words = {
+        "by": merge.by.get_username(),
+        "duplicate": merge.duplicate_id,
+        "survivor": merge.survivor_id,
+        "reason": merge.reason,
+        "undone_by": merge.undone_by.get_username() if merge.undone_by else "",
+    }
+    if passed.since:
+        text = _("It came while %(duplicate)s was part of %(survivor)s, and went home when %(undone_by)s undid that")
+        return text % words
+    if merge.cause == Merge.Cause.AUTOMATIC:
+        text = _("%(duplicate)s, which had it, was merged into %(survivor)s by itself, as the handles say: %(reason)s")
     else:
-        text = _("%(by)s moved it from %(former)s to %(profile)s: %(reason)s")
-    sentence = (text % words).removesuffix(": ")
-    return _("%(sentence)s (taken back since)") % {"sentence": sentence} if move.undone_at else sentence
+        text = _("%(by)s merged %(duplicate)s, which had it, into %(survivor)s: %(reason)s")
+    return _told(text % words, undone=merge.undone_at is not None)
+
+
+def _told(sentence: str, *, undone: bool) -> str:
+    sentence = sentence.removesuffix(": ")
+    return _("%(sentence)s (taken back since)") % {"sentence": sentence} if undone else sentence
 
 
 def _masked(pair: Pair) -> Pair:

@@ -37,8 +37,8 @@ def context(request: HttpRequest, record: Record) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "sentence": sentence(request, record),
         "detail": words.detail(record, currency=_currency(record)),
-        # The moves, which the last sentences tell, have a list of their own, with names and the way back.
-        "why": why.sentences[: len(why.sentences) - len(why.moves)],
+        # The moves have a list of their own, with names and the way back.
+        "why": [*why.how, *why.of_merges],
         "moves": moves.tell(request, why.moves[::-1], here=None),
         "items": None,
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from identities import explaining, moving_records, routing, sending
-from identities.models import Extension, Handle, RoutingLogEntry
+from identities.models import Extension, Handle, Identity, RoutingLogEntry
+from profiles import merging
 from profiles.auditing import By
 from profiles.models import Profile, Record, Transaction
-from tests.cast import add, came, come, every_kind, sent, update
+from tests.cast import add, came, change, come, every_kind, known, merge, sent, undo, update
 
 pytestmark = pytest.mark.django_db
 
@@ -119,7 +122,7 @@ def test_it_costs_the_same_for_every_record(
         moving_records.move_record(Transaction, row.pk, to=to.pk, reason="", by=by)
     row = Transaction.objects.get(pk=row.pk)
 
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(6):
         explaining.why(row)
 
 
@@ -130,3 +133,130 @@ def test_a_sensitive_pair_is_masked_wherever_it_is_told(by: By) -> None:
 
     assert told.pair == ("apns", "•••a01d")
     assert "740f4707" not in " ".join(told.sentences)
+
+
+# Merges
+
+
+def test_it_tells_each_merge_that_a_record_passed_through_the_oldest_first(by: By, bo: Profile) -> None:
+    a, b, c = (known(f"loyalty-card:{number}", by=by) for number in (1, 2, 3))
+    others = [known(f"pos:{number}", by=by) for number in range(3)]
+    row = came(Transaction, "loyalty-card:3", by=by)
+    survivors = came(Transaction, "loyalty-card:1", by=by)
+    (inner,) = merge(b, c, by=by, reason="the same")
+    merge(b, *others, by=by)
+    (outer,) = merge(a, b, by=by)
+
+    told = explaining.why(Transaction.objects.get(pk=row.pk))
+
+    assert [(one.merge, one.since) for one in told.merges] == [(inner, False), (outer, False)]
+    assert told.came_to == c.pk
+    assert told.sentences == [
+        f"It named loyalty-card: 3, which the profile {c.pk} was known by.",
+        f"operator merged {c.pk}, which had it, into {b.pk}: the same",
+        f"operator merged {b.pk}, which had it, into {a.pk}",
+    ]
+    assert explaining.why(survivors).merges == []
+
+
+def test_moves_and_merges_stand_in_the_order_in_which_they_happened(by: By, bo: Profile) -> None:
+    a, b, c = (known(f"loyalty-card:{number}", by=by) for number in (1, 2, 3))
+    row = came(Transaction, "loyalty-card:3", by=by)
+    merge(b, c, by=by)
+    moving_records.move_record(Transaction, row.pk, to=a.pk, reason="", by=by)
+    merge(b, a, by=by)
+
+    told = explaining.why(Transaction.objects.get(pk=row.pk))
+
+    assert told.sentences[1:] == [
+        f"operator merged {c.pk}, which had it, into {b.pk}",
+        f"operator moved it from {b.pk} to {a.pk}",
+        f"operator merged {a.pk}, which had it, into {b.pk}",
+    ]
+    assert told.came_to == c.pk
+    assert (len(told.how), len(told.of_merges)) == (1, 2)
+
+
+def test_a_merge_that_was_undone_is_told_as_taken_back(by: By, bo: Profile) -> None:
+    a, b = known("loyalty-card:1", by=by), known("loyalty-card:2", by=by)
+    row = came(Transaction, "loyalty-card:2", by=by)
+    (one,) = merge(a, b, by=by)
+    undo(one, by=by)
+
+    told = explaining.why(Transaction.objects.get(pk=row.pk))
+
+    assert [passed.merge.undone_at is not None for passed in told.merges] == [True]
+    assert told.sentences[1:] == [f"operator merged {b.pk}, which had it, into {a.pk} (taken back since)"]
+
+
+def test_what_came_by_a_merged_profiles_id_and_went_home_says_so(by: By, bo: Profile) -> None:
+    a, b, c = (known(f"loyalty-card:{number}", by=by) for number in (1, 2, 3))
+    before = came(Transaction, "loyalty-card:2", by=by)
+    (inner,) = merge(b, c, by=by)
+    (outer,) = merge(a, b, by=by)
+    row = came(Transaction, named=c.pk, by=by)
+    at_first = explaining.why(Transaction.objects.get(pk=row.pk))
+    undo(outer, by=by)
+    undo(inner, by=by)
+    after = came(Transaction, "loyalty-card:3", by=by)
+
+    told = explaining.why(Transaction.objects.get(pk=row.pk))
+
+    stood_for = f"It named the profile {c.pk}, which stood for {a.pk}, and no identity that was known."
+    assert at_first.sentences == [stood_for]
+    assert told.record.profile == c
+    assert [(one.merge, one.since) for one in told.merges] == [(inner, True), (outer, True)]
+    took = "It came while {} was part of {}, and went home when operator undid that"
+    assert told.sentences == [stood_for, took.format(b.pk, a.pk), took.format(c.pk, b.pk)]
+    # Neither what was there before, nor what came afterwards, nor what somebody moved there.
+    assert [one.since for one in explaining.why(Transaction.objects.get(pk=before.pk)).merges] == [False]
+    assert explaining.why(after).merges == []
+
+
+def test_what_came_to_another_profile_meanwhile_did_not_come_home(by: By, bo: Profile) -> None:
+    a, b, c = (known(f"loyalty-card:{number}", by=by) for number in (1, 2, 3))
+    (one,) = merge(a, b, by=by)
+    moved, taken = came(Transaction, "loyalty-card:3", by=by), came(Transaction, "loyalty-card:3", by=by)
+    undo(one, by=by)
+    moving_records.move_record(Transaction, moved.pk, to=b.pk, reason="", by=by)
+    (another,) = merge(b, c, by=by)
+
+    assert explaining.why(Transaction.objects.get(pk=moved.pk)).merges == []
+    told = explaining.why(Transaction.objects.get(pk=taken.pk))
+    assert [(passed.merge, passed.since) for passed in told.merges] == [(another, False)]
+
+
+def test_a_record_that_was_nobodys_at_first_and_one_that_was_split_off_say_so(by: By, bo: Profile) -> None:
+    a, b = known("loyalty-card:1", "pos:1", by=by), known("loyalty-card:2", by=by)
+    (one,) = merge(a, b, by=by)
+    row = came(Transaction, external_id="T-1", by=by)
+    change(row, "loyalty-card:2", by=by)
+
+    assert sentences(row) == [
+        "It named loyalty-card: 2, which this profile was known by.",
+        f"It was nobody's until what it named led to {a.pk}",
+    ]
+    undo(one, by=by)
+    told = explaining.why(Transaction.objects.get(pk=row.pk))
+    assert [(passed.merge, passed.since) for passed in told.merges] == [(one, True)]
+    assert told.sentences[-1].startswith(f"It came while {b.pk} was part of {a.pk}")
+    shared = came(Transaction, "pos:1", by=by)
+    split = merging.split(a.pk, [Identity.objects.get(handle="pos").pk], reason="A household", by=by)
+    assert split.profile is not None
+    assert sentences(shared)[-1] == (
+        f"operator split it off from {a.pk} to {split.profile.pk}, with what had brought it: A household"
+    )
+
+
+def test_merges_that_have_nothing_to_do_with_a_record_cost_it_nothing(by: By, bo: Profile) -> None:
+    a = known("loyalty-card:1", by=by)
+    row, counts = came(Transaction, "loyalty-card:1", by=by), []
+    for number in range(3):
+        with CaptureQueriesContext(connection) as captured:
+            explaining.why(Transaction.objects.get(pk=row.pk))
+        counts.append(len(captured))
+        other = known(f"pos:{number}", by=by)
+        came(Transaction, f"pos:{number}", by=by)
+        merge(a, other, by=by)
+
+    assert len(set(counts)) == 1

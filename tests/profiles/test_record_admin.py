@@ -253,7 +253,7 @@ def test_a_page_costs_the_same_however_much_the_record_has(editor, ada, by, kind
 
     # The session, the user and permissions twice; the record, its source or definition; why it is here, its moves,
     # whether its handle is sensitive (for the words and the link), its pairs, and its items.
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(16):
         editor.get(page(record))
 
 
