@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import django_filters
@@ -8,6 +9,7 @@ from django.db.models import QuerySet
 from identities import matching, normalising
 from identities.models import BUILT_IN, Handle, Identity, RoutingLogEntry
 from omneo_identity.api.filters import BooleanFilter, BracketFilterSet, InstantFilter, TextFilter, UUIDFilter
+from profiles.models import Profile
 
 
 class SourceFilter(TextFilter):
@@ -20,7 +22,7 @@ class SourceFilter(TextFilter):
 class IdentityFilterSet(BracketFilterSet):
     handle = TextFilter(method="filter_handle", label="Contact points are listed only by `email` or `mobile_phone`.")
     identifier = TextFilter(method="filter_identifier", label="In any spelling that the handle's normaliser folds.")
-    profile_id = UUIDFilter(field_name="profile_id")
+    profile_id = UUIDFilter(method="filter_profile", label="A merged profile's id means its survivor.")
     is_active = BooleanFilter(field_name="is_active")
     source = SourceFilter(field_name="source")
 
@@ -33,6 +35,12 @@ class IdentityFilterSet(BracketFilterSet):
 
     def filter_identifier(self, queryset: QuerySet[Identity], name: str, value: str) -> QuerySet[Identity]:
         return queryset.filter(pk__in=matching.having(normalising.forms(value)).values("pk"))
+
+    def filter_profile(self, queryset: QuerySet[Identity], name: str, value: uuid.UUID) -> QuerySet[Identity]:
+        try:
+            return queryset.filter(profile=Profile.objects.surviving(value).pk)
+        except Profile.DoesNotExist:
+            return queryset.none()
 
     def filter_queryset(self, queryset: Any) -> Any:
         """Only identities of live profiles, without contact points unless one is asked for by name (API.md 2)."""

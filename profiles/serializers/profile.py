@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from identities import attributing
+from identities.filling import BIRTH
 from identities.outcomes import Routed
 from identities.serializers import ADA, IDENTITY, IdentitySerializer, NewIdentitySerializer
 from omneo_identity.api.fields import FreeJSON, IdentifierField, InstantField, StrictText
@@ -229,6 +230,38 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
             name: empty.get(name, "") if value is None and name not in numbers else value
             for name, value in fields.items()
         }
+
+    def sent(self, profile: Profile) -> dict[str, Any]:
+        """What a PUT to the id of this profile says: fields, contact points and custom attributes.
+
+        Of a merged profile that goes to its survivor. A client that sends back an old copy of it must not overwrite
+        that, so what its own columns hold says nothing; but the parts of a birth date say what they say together.
+        """
+        fields, contact, custom = self.fields_of(profile), self.contact(), self.custom()
+        if profile.merged_into_id is not None:
+            own = {(row.namespace, row.handle): row.value for row in profile.custom_attributes.all()}
+            custom = [one for one in custom if one.key not in own or own[one.key] != one.value]
+            contact = {name: value for name, value in contact.items() if (value or "") != getattr(profile, name)}
+            fields = _differing(fields, profile)
+        return {"fields": fields, "contact": contact, "attributes": custom}
+
+
+def _differing(fields: dict[str, Any], profile: Profile) -> dict[str, Any]:
+    """Those of the fields that say another thing than our answers show of what the profile's columns hold."""
+    own = {name: getattr(profile, name) for name in fields}
+    if fields.get("attributes"):
+        # Each part for itself; one that is not there is shown as empty.
+        parts = fields["attributes"].items()
+        fields = {
+            **fields,
+            "attributes": {part: one for part, one in parts if one != (own["attributes"].get(part) or type(one)())},
+        }
+        own["attributes"] = {}
+    if "joined_at" in own:
+        own["joined_at"] = own["joined_at"].replace(microsecond=0)
+    other = {name: value for name, value in fields.items() if (value or "") != (own[name] or "")}
+    birth = {name: fields[name] for name in BIRTH if name in fields}
+    return other if other.keys().isdisjoint(birth) else {**other, **birth}
 
 
 @example(

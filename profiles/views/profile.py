@@ -102,16 +102,8 @@ class ProfileViewSet(OfProfileViewSet):
         body = ProfileChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         named = Profile.objects.get(pk=pk)
-        fields, contact = body.fields_of(named), body.contact()
-        if named.merged_into_id is not None:
-            # A client that sends back an old copy must not overwrite the survivor.
-            fields, contact = (
-                {name: value for name, value in sent.items() if (value or "") != (getattr(named, name) or "")}
-                for sent in (fields, contact)
-            )
-        routing.update(
-            pk, fields=fields, contact=contact, attributes=body.custom(), by=by(request), source=source(request)
-        )
+        sent = body.sent(named)
+        routing.update(pk, **sent, by=by(request), source=source(request))
         return self.shown(pk)
 
     @extend_schema(responses={204: None}, summary="Delete a profile softly")
