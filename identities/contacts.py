@@ -5,7 +5,7 @@ Everything here runs inside an operation that holds the profile's lock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from identities import handles
@@ -38,6 +38,16 @@ def read(contacts: Mapping[str, str | None], *, writer: Extension | None) -> dic
             raise Refused(answer.code, answer.message, field=sent.handle)
         wanted[sent.handle] = answer
     return wanted
+
+
+def named(profile: Profile, texts: Sequence[str]) -> list[Identity | None]:
+    """The contact points of a profile that somebody names by an address or number in any spelling; None for one that
+    it does not hold. One statement."""
+    pairs = [{(name, forms(text)[normaliser]) for name, normaliser in BUILT_IN.items()} for text in texts]
+    wanted = {identifier for asked in pairs for _name, identifier in asked if identifier is not None}
+    rows = profile.identities.filter(handle__in=BUILT_IN, identifier__in=wanted)
+    held: dict[tuple[str, str | None], Identity] = {(row.handle_id, row.identifier): row for row in rows}
+    return [next((held[pair] for pair in asked if pair in held), None) for asked in pairs]
 
 
 def shown(profile: Profile, handle: str) -> Identity | None:

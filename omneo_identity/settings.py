@@ -347,6 +347,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "HandleStatusEnum": "identities.models.Handle.Status",
         "HealthStatusEnum": ["ok"],
+        "MergeCauseEnum": "profiles.models.Merge.Cause",
+        "MoveCauseEnum": "profiles.models.Move.Cause",
         "ProfileTypeEnum": "profiles.models.Profile.Type",
         "NewProfileTypeEnum": "profiles.serializers.NEW_PROFILE_TYPES",
     },

@@ -15,6 +15,7 @@ from omneo_identity.api.filters import BracketFilterSet, InstantFilter, TextFilt
 from profiles.models import (
     Audit,
     Interaction,
+    Merge,
     Point,
     Profile,
     ProfileQuerySet,
@@ -77,6 +78,15 @@ class AuditFilterSet(BracketFilterSet):
     class Meta:
         model = Audit
         fields = {"event": ["exact"], "auditable_type": ["exact"], "created_at": InstantFilter.LOOKUPS}
+
+
+class MergeFilterSet(BracketFilterSet):
+    survivor = UUIDFilter(field_name="survivor", label="The id as the merge has it.")
+    duplicate = UUIDFilter(field_name="duplicate", label="The id as the merge has it.")
+
+    class Meta:
+        model = Merge
+        fields = {"at": InstantFilter.LOOKUPS}
 
 
 class RecordFilterSet(BracketFilterSet):

@@ -6,6 +6,8 @@ from profiles.views import (
     CustomAttributeViewSet,
     FindByAttributeViewSet,
     InteractionViewSet,
+    MergeViewSet,
+    MergingViewSet,
     PointViewSet,
     ProfileBatchViewSet,
     ProfileInteractionViewSet,
@@ -14,6 +16,7 @@ from profiles.views import (
     ProfileViewSet,
     RewardDefinitionViewSet,
     RewardViewSet,
+    SplittingViewSet,
     TransactionViewSet,
 )
 
@@ -40,6 +43,32 @@ urlpatterns = [
             "profiles/batch": {"post": "create"},
             "profiles/batch/<str:batch_id>": {"get": "retrieve"},
             "profiles/sync": {"post": "sync"},
+        },
+    ),
+    *paths(
+        MergingViewSet,
+        "profile-merging",
+        {
+            "profiles/merge": {"post": "merge"},
+            "profiles/merge/preview": {"post": "preview"},
+        },
+    ),
+    *paths(
+        MergeViewSet,
+        "merge",
+        {
+            "merges": {"get": "list"},
+            "merges/<int:merge_id>": {"get": "retrieve"},
+            "merges/<int:merge_id>/undo": {"post": "undo"},
+            "merges/<int:merge_id>/undo/preview": {"post": "preview_undo"},
+        },
+    ),
+    *paths(
+        SplittingViewSet,
+        "profile-splitting",
+        {
+            "profiles/<str:profile_id>/split": {"post": "split"},
+            "profiles/<str:profile_id>/split/preview": {"post": "preview"},
         },
     ),
     *paths(

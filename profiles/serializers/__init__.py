@@ -11,6 +11,7 @@ from profiles.serializers.batch import (
     SyncSerializer,
 )
 from profiles.serializers.incoming import IncomingSerializer, RecordMoveSerializer
+from profiles.serializers.merging import MergeSerializer, MergingSerializer, PreviewSerializer
 from profiles.serializers.new_records import (
     InteractionChangeSerializer,
     NewInteractionSerializer,
@@ -22,6 +23,15 @@ from profiles.serializers.new_records import (
     RewardDefinitionChangeSerializer,
     TransactionChangeSerializer,
     UpsertTransactionSerializer,
+)
+from profiles.serializers.parting import (
+    MergeWithDetailsSerializer,
+    SplitAnswerSerializer,
+    SplitPreviewSerializer,
+    SplittingSerializer,
+    UndoAnswerSerializer,
+    UndoPreviewSerializer,
+    UndoSerializer,
 )
 from profiles.serializers.profile import (
     CONTACTS,
@@ -53,6 +63,7 @@ from profiles.serializers.records import (
     RewardSerializer,
     TransactionSerializer,
 )
+from profiles.serializers.values import Values
 from profiles.serializers.why import WhySerializer
 
 __all__ = [
@@ -73,6 +84,9 @@ __all__ = [
     "InteractionChangeSerializer",
     "InteractionSerializer",
     "ListedIdentitySerializer",
+    "MergeSerializer",
+    "MergeWithDetailsSerializer",
+    "MergingSerializer",
     "NEW_PROFILE_TYPES",
     "NewInteractionSerializer",
     "NewPointSerializer",
@@ -82,6 +96,7 @@ __all__ = [
     "NewTransactionSerializer",
     "NotReturnedSerializer",
     "OwnerSerializer",
+    "PreviewSerializer",
     "PointSerializer",
     "ProfileBatchSerializer",
     "ProfileBatchStateSerializer",
@@ -99,9 +114,16 @@ __all__ = [
     "RewardSerializer",
     "RoutingSerializer",
     "SearchIdSerializer",
+    "SplitAnswerSerializer",
+    "SplitPreviewSerializer",
+    "SplittingSerializer",
     "SyncSerializer",
     "TransactionChangeSerializer",
     "TransactionSerializer",
+    "UndoAnswerSerializer",
+    "UndoPreviewSerializer",
+    "UndoSerializer",
     "UpsertTransactionSerializer",
+    "Values",
     "told",
 ]

@@ -4,6 +4,8 @@ from profiles.views.attribute import CustomAttributeViewSet, FindByAttributeView
 from profiles.views.audit import AuditViewSet
 from profiles.views.batch import ProfileBatchViewSet
 from profiles.views.definitions import RewardDefinitionViewSet
+from profiles.views.merges import MergeViewSet
+from profiles.views.merging import MergingViewSet
 from profiles.views.profile import ProfileViewSet
 from profiles.views.profile_records import (
     ProfileInteractionViewSet,
@@ -11,12 +13,15 @@ from profiles.views.profile_records import (
     ProfileTransactionViewSet,
 )
 from profiles.views.records import InteractionViewSet, PointViewSet, RewardViewSet, TransactionViewSet
+from profiles.views.splitting import SplittingViewSet
 
 __all__ = [
     "AuditViewSet",
     "CustomAttributeViewSet",
     "FindByAttributeViewSet",
     "InteractionViewSet",
+    "MergeViewSet",
+    "MergingViewSet",
     "PointViewSet",
     "ProfileBatchViewSet",
     "ProfileInteractionViewSet",
@@ -25,5 +30,6 @@ __all__ = [
     "ProfileViewSet",
     "RewardDefinitionViewSet",
     "RewardViewSet",
+    "SplittingViewSet",
     "TransactionViewSet",
 ]
