@@ -155,7 +155,7 @@ def split_off(
     at: datetime.datetime,
 ) -> None:
     """Give another profile the records, and custom attributes that it has not, which these identities have brought,
-    each record with its move. One statement per table."""
+    each record with its move, which takes back the last one if that was the way here. One statement per table."""
     asked = {
         "former": former_id,
         "profile": profile_id,
@@ -173,12 +173,23 @@ def split_off(
                 UPDATE {table.name} AS row SET {table.owner} = %(profile)s {table.touch}
                 WHERE {table.owner} = %(former)s AND brought_by_id = ANY(%(identities)s)
                 RETURNING row.id
+            ), last AS (
+                SELECT DISTINCT ON (move.subject_key) move.id, move.from_profile_id, move.to_profile_id
+                FROM moved JOIN {MOVES} AS move
+                  ON move.subject_type = '{table.kind}' AND move.subject_key = moved.id::text
+                WHERE move.undone_at IS NULL AND move.cause <> '{Move.Cause.ROUTED}'
+                ORDER BY move.subject_key, move.id DESC
+            ), back AS (
+                UPDATE {MOVES} AS move SET undone_at = %(at)s FROM last
+                WHERE move.id = last.id AND last.from_profile_id = %(profile)s AND last.to_profile_id = %(former)s
+                RETURNING move.subject_key
             )
             INSERT INTO {MOVES} (
-                subject_type, subject_key, handle, identifier, from_profile_id, to_profile_id, cause, by_id, at, reason
+                subject_type, subject_key, handle, identifier, from_profile_id, to_profile_id, cause, by_id, at,
+                reason, undone_at
             )
             SELECT '{table.kind}', id, '', '', %(former)s, %(profile)s, '{Move.Cause.SPLIT}', %(by)s, %(at)s,
-                %(reason)s
+                %(reason)s, CASE WHEN id::text IN (SELECT subject_key FROM back) THEN %(at)s END
             FROM moved ORDER BY id
             """,
             asked,
