@@ -105,12 +105,13 @@ def _carried(entry: RoutingLogEntry, to: uuid.UUID) -> Carried:
 def _following(entry: RoutingLogEntry, kind: str, rows: QuerySet[Any]) -> list[Any]:
     """Those of the rows whose place nothing but this entry decides.
 
-    What somebody has moved by hand stays, and what came by another entry, too, once that was decided for a profile
+    What somebody has moved by hand, or split off, stays, and what came by another entry, too, once that was decided for a profile
     which this one does not name.
     """
     found = list(rows.order_by("pk"))
     moves = moving.standing(kind, [row.pk for row in found])
-    by_hand = set(moves.filter(cause=Move.Cause.ASKED).values_list("subject_key", flat=True))
+    asked = moves.filter(cause__in=(Move.Cause.ASKED, Move.Cause.SPLIT))
+    by_hand = set(asked.values_list("subject_key", flat=True))
     elsewhere = moves.filter(cause=Move.Cause.DECIDED).exclude(to_profile__in=candidates(entry))
     decided = set(elsewhere.values_list("subject_key", flat=True))
     return [
