@@ -56,7 +56,7 @@ class MergeViewSet(ApiViewSet):
                 **MergeSerializer(merge).data,
                 "fields": _taken_fields(merge),
                 "moved": _moved(merge),
-                "undo": {**merge.undo_report, "left": _left(merge.undo_report["left"])} if merge.undo_report else None,
+                "undo": merge.undo_report or None,
             }
         )
 
@@ -150,13 +150,9 @@ def _report(told: Undo) -> dict[str, Any]:
             kind: {"home": one.home, "since": one.since, "moved": one.moved, "deleted": one.deleted}
             for kind, one in told.tallies.items()
         },
-        "left": _left(told.left),
+        "left": told.left,
         "contacts_changed": changed(told.contacts_changed),
         "reactivated": rows[: len(reactivated)],
         "inactive": rows[len(reactivated) :],
     }
 
-
-def _left(left: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    # The keys of a merge are kept as text; those of every kind that is named here are numbers.
-    return [{**row, "id": int(row["id"])} for row in left]
