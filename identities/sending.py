@@ -105,8 +105,8 @@ def _carried(entry: RoutingLogEntry, to: uuid.UUID) -> Carried:
 def _following(entry: RoutingLogEntry, kind: str, rows: QuerySet[Any]) -> list[Any]:
     """Those of the rows whose place nothing but this entry decides.
 
-    What somebody has moved by hand, or split off, stays, and what came by another entry, too, once that was decided for a profile
-    which this one does not name.
+    What somebody has moved by hand, or split off, stays, and what came by another entry, too, once that was decided
+    for a profile which this one does not name.
     """
     found = list(rows.order_by("pk"))
     moves = moving.standing(kind, [row.pk for row in found])

@@ -155,4 +155,3 @@ def _report(told: Undo) -> dict[str, Any]:
         "reactivated": rows[: len(reactivated)],
         "inactive": rows[len(reactivated) :],
     }
-

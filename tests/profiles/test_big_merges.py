@@ -41,7 +41,7 @@ def fill(profile: Profile, *, identities: int, records: int) -> None:
             )
             for number in range(records // 2)
         )
-        kind.objects.bulk_create(made, batch_size=5_000)  # type: ignore[attr-defined,arg-type]
+        kind.objects.bulk_create(made, batch_size=5_000)  # type: ignore[arg-type]
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

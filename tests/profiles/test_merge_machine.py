@@ -222,16 +222,7 @@ class Merging(RuleBasedStateMachine):
             self.own[done.profile.pk] = {}
         gone = [one for one in self.rows if one.brought_by is row and one.kind != "identity"]
         for one in [row, *(one for one in gone if self.root(one.home) == former)]:
-            if one is row or one.kind != "identity":
-                self.leave_by_split(one, done.profile.pk)
-
-    def leave_by_split(self, row: Row, to: uuid.UUID) -> None:
-        if row.kind == "identity":
-            self.leave(row, to)
-            return
-        # The records of a split are not looked at one by one, so that going back so takes no move back.
-        row.moves.append((self.root(row.home), to, row.home, self.chain(row.home)))
-        row.home = to
+            self.leave(one, done.profile.pk)
 
     @rule(at=position)
     def delete(self, at: int) -> None:

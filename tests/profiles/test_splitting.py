@@ -325,9 +325,7 @@ def test_who_split_what_and_why_stands_in_the_audit(by: By, bo: Profile) -> None
     assert Audit.objects.filter(event="created", auditable_key=str(done.profile.pk)).exists()
 
 
-def test_a_split_takes_as_many_statements_for_many_identities_and_records_as_for_one(
-    by: By, bo: Profile
-) -> None:
+def test_a_split_takes_as_many_statements_for_many_identities_and_records_as_for_one(by: By, bo: Profile) -> None:
     counts = []
     for number in (1, 20):
         pairs = [f"pos:{number}-{one}" for one in range(number)]
