@@ -14,6 +14,7 @@ from django.db import connection
 from tqdm import tqdm
 
 from identities import routing
+from identities.attributing import Named
 from identities.handles import Sent
 from identities.models import Extension
 from identities.outcomes import Routed
@@ -53,9 +54,21 @@ def route(record: dict[str, str], *, by: By, extensions: dict[str, Extension]) -
             **_birth(record["date_of_birth"]),
         },
         contact={},
+        attributes=[Named("address", part, value) for part, value in _address(record).items() if value],
         by=by,
         source=extensions.get(system),
     )
+
+
+def _address(record: dict[str, str]) -> dict[str, str]:
+    street = [record["street_number"], record["address_1"].title()] if record["address_1"] else []
+    return {
+        "street": " ".join(filter(None, street)),
+        "building": record["address_2"].title(),
+        "suburb": record["suburb"].title(),
+        "postcode": record["postcode"],
+        "state": record["state"].upper(),
+    }
 
 
 def _birth(text: str) -> dict[str, int]:
