@@ -132,29 +132,26 @@ _JOINED = """
 
 
 def _score(evidence: str) -> str:
-    """SQL for the score of an evidence, as `evidence.score` says it."""
+    """SQL for the score of an evidence, by the rule of `evidence.KINDS`."""
     return f"""
         (
-            SELECT round(1 - coalesce(exp(sum(ln(1 - weight))), 1), 4)
+            SELECT round(1 - coalesce(exp(sum(ln(1 - coalesce(own, weight)))), 1), 4)
             FROM (
-                SELECT max(kind.weight) AS weight
-                FROM unnest(%(words)s::text[], %(families)s::text[], %(weights)s::numeric[])
-                    AS kind (word, family, weight)
+                SELECT kind.weight, ({evidence} -> kind.word ->> 'weight')::numeric AS own
+                FROM unnest(%(words)s::text[], %(weights)s::numeric[]) AS kind (word, weight)
                 WHERE jsonb_exists({evidence}, kind.word)
-                GROUP BY kind.family
-            ) AS family
+            ) AS seen
         )
     """  # noqa: S608 - the expressions below
+
+
+def _weights() -> dict[str, list[str]]:
+    return {"words": list(KINDS), "weights": [str(kind.weight) for kind in KINDS.values()]}
 
 
 def _write(rows: Sequence[tuple[Any, ...]], at: datetime.datetime) -> list[int]:
     """Insert these rows, in their order, or join their evidence to that of the rows that are there."""
     names = ("first", "second", "low", "high", "evidence")
-    kinds = {
-        "words": list(KINDS),
-        "families": [kind.family for kind in KINDS.values()],
-        "weights": [str(kind.weight) for kind in KINDS.values()],
-    }
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -173,11 +170,34 @@ def _write(rows: Sequence[tuple[Any, ...]], at: datetime.datetime) -> list[int]:
             {
                 "at": at,
                 "most_entries": MOST_ENTRIES,
-                **kinds,
+                **_weights(),
                 **{name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)},
             },
         )
         return [pk for pk, is_new in cursor.fetchall() if is_new]
+
+
+def forget(pair_ids: Collection[int], words: Collection[str], *, before: datetime.datetime) -> int:
+    """Take evidence of these words off open rows that nobody has seen since; a row that nothing is left of is deleted.
+
+    It was never decided, and a queue that says what no longer holds is not read. Returns how many rows that were.
+    """
+
+    def attempt() -> int:
+        rows = DuplicatePair.objects.filter(pk__in=pair_ids, status=OPEN, updated_at__lt=before)
+        held = list(rows.order_by("first", "second").select_for_update().values_list("pk", flat=True))
+        left = "(evidence - %(forgotten)s::text[])"
+        _execute(
+            f"""
+            UPDATE profiles_duplicatepair SET evidence = {left}, score = {_score(left)}
+            WHERE id = ANY(%(ids)s) RETURNING id
+            """,  # noqa: S608 - constants of this module
+            {"forgotten": list(words), "ids": held, **_weights()},
+        )
+        DuplicatePair.objects.filter(pk__in=held, evidence={}).delete()
+        return len(held)
+
+    return settle(attempt)
 
 
 def offered() -> QuerySet[DuplicatePair]:

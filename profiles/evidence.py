@@ -21,18 +21,32 @@ MOST_ENTRIES = 5
 class Kind:
     """One kind of evidence: how sure it alone makes one, from 0 to 1, and the sentence that says it."""
 
-    family: str
     weight: float
     sentence: str | Promise
 
 
-# By the word under which it stands in a pair's evidence. The score of a pair is 1 - the product of what each family
-# leaves in doubt (1 - weight), and of a family its strongest kind alone counts: kinds of one family see the same
-# fields, so that two of them are not surer than one. An evidence without a word has score 0.
-#
-# Under `conflict` stand the ids of log entries; under the others whatever the scan has to say besides, often nothing.
+# By the word under which it stands in a pair's evidence. The score of a pair is 1 - the product of what each kind
+# leaves in doubt (1 - weight); an evidence may have a weight of its own (`comparing` says which). What stands under
+# `conflict` are the ids of log entries, under the others what `comparing.compare` has found.
 KINDS: dict[str, Kind] = {
-    "conflict": Kind("routing", 0.9, _("Data came in that names both of them.")),
+    "conflict": Kind(0.9, _("Data came in that names both of them.")),
+    "details": Kind(0.75, _("Name, birth date or address are the same.")),
+    "email": Kind(0.95, _("They have the same e-mail address in two spellings: it is one mailbox.")),
+    "phone": Kind(0.5, _("The secondary phone of one is the mobile phone of the other.")),
+}
+
+EMAIL_DOTS = _("Their e-mail addresses differ only in dots.")
+EQUAL = _("The same: {facts}.")
+ALIKE = _("The same but for a typing error: {facts}.")
+SWAPPED = _("First and last name are swapped.")
+AGAINST = _("Not the same, though: {facts}.")
+
+FACTS = {
+    "first_name": _("first name"),
+    "last_name": _("last name"),
+    "birth_date": _("birth date"),
+    "street": _("street"),
+    "place": _("suburb or postcode"),
 }
 
 
@@ -61,8 +75,26 @@ def _sentences(evidence: Mapping[str, Any], entries: Mapping[int, str]) -> Itera
         from_log = [entries[pk] for pk in evidence[word] if pk in entries] if word == "conflict" else []
         if from_log:
             yield from dict.fromkeys(from_log)
+        elif word == "details":
+            yield from _details(evidence[word])
+        elif word == "email" and evidence[word].get("dots"):
+            yield str(EMAIL_DOTS)
         elif word in KINDS:
             yield str(KINDS[word].sentence)
+
+
+def _details(seen: Mapping[str, Any]) -> Iterable[str]:
+    for sentence, name in ((EQUAL, "equal"), (ALIKE, "alike")):
+        if facts := seen.get(name):
+            yield _listed(sentence, facts)
+    if seen.get("swapped"):
+        yield str(SWAPPED)
+    if facts := seen.get("against"):
+        yield _listed(AGAINST, facts)
+
+
+def _listed(sentence: object, facts: Sequence[str]) -> str:
+    return str(sentence).format(facts=", ".join(str(FACTS.get(fact, fact)) for fact in facts))
 
 
 def _rows_of_the_same(pairs: Sequence[DuplicatePair]) -> dict[tuple[Any, Any], dict[str, Any]]:

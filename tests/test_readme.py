@@ -24,9 +24,15 @@ def test_every_make_target_exists():
 def test_every_management_command_exists_with_its_options():
     commands = re.findall(r"manage\.py (\w+)([^`\n]*)", README)
 
-    assert {"issue_token", "load_sample", "play_day", "createsuperuser", "axes_reset", "clearsessions"} == {
-        name for name, _arguments in commands
-    }
+    assert {
+        "axes_reset",
+        "clearsessions",
+        "createsuperuser",
+        "find_duplicates",
+        "issue_token",
+        "load_sample",
+        "play_day",
+    } == {name for name, _arguments in commands}
     for name, arguments in commands:
         parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
         for option in re.findall(r"--[a-z-]+", arguments):

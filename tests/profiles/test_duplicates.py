@@ -117,23 +117,18 @@ def test_of_very_many_profiles_each_is_paired_with_the_one_that_the_data_went_to
 def test_evidence_of_another_kind_joins_that_of_the_row_and_the_score_says_so(
     ada: Profile, ada_again: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kinds = {
-        "a": evidence.Kind("one", 0.5, "A."),
-        "b": evidence.Kind("one", 0.25, "B."),
-        "c": evidence.Kind("other", 0.5, "C."),
-    }
-    for word, kind in kinds.items():
-        monkeypatch.setitem(evidence.KINDS, word, kind)
+    monkeypatch.setitem(evidence.KINDS, "a", evidence.Kind(0.5, "A."))
+    monkeypatch.setitem(evidence.KINDS, "b", evidence.Kind(0.5, "B."))
 
-    scores = [note(ada, ada_again, **{word: {}}).score for word in ("b", "a", "c")]
-    scores.append(note(ada_again, ada, conflict=[3]).score)
+    scores = [note(ada, ada_again, a={}).score, note(ada, ada_again, b={}).score]
+    scores += [note(ada_again, ada, conflict=[3]).score, note(ada, ada_again, b={"weight": 0.8}).score]
 
-    # Of a family the strongest alone; what the families leave in doubt is multiplied.
-    assert scores == [0.25, 0.5, 0.75, 0.975]
+    # What each leaves in doubt is multiplied; one may say itself how sure it is.
+    assert scores == [0.5, 0.75, 0.975, 0.99]
     pair = DuplicatePair.objects.get()
-    assert pair.evidence == {"a": {}, "b": {}, "c": {}, "conflict": [3]}
+    assert pair.evidence == {"a": {}, "b": {"weight": 0.8}, "conflict": [3]}
     # What nobody knows weighs nothing.
-    assert note(ada, ada_again, riddle={}).score == 0.975
+    assert note(ada, ada_again, riddle={}).score == 0.99
 
 
 def test_the_newest_log_entries_of_a_pair_are_kept(ada: Profile, ada_again: Profile) -> None:
