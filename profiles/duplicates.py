@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
@@ -28,7 +28,7 @@ from identities.holding import settle
 from profiles import auditing
 from profiles.auditing import By
 from profiles.evidence import KINDS, MOST_ENTRIES
-from profiles.models import DuplicatePair, Profile
+from profiles.models import DuplicatePair, DuplicatePairQuerySet, Profile
 from profiles.refusing import Refused
 
 OPEN, DISMISSED, MERGED = DuplicatePair.Status.OPEN, DuplicatePair.Status.DISMISSED, DuplicatePair.Status.MERGED
@@ -200,29 +200,14 @@ def forget(pair_ids: Collection[int], words: Collection[str], *, before: datetim
     return settle(attempt)
 
 
-def offered() -> QuerySet[DuplicatePair]:
-    """What the queue shows, the likeliest first: open rows of two different live profiles of which nobody has said
-    that they are two, and of several rows of the same two only the best.
-
-    A page reads its rows by the index of the queue, and asks an index or a key about each.
-    """
-    same = DuplicatePair.objects.filter(low=OuterRef("low"), high=OuterRef("high")).order_by()
-    better = Q(score__gt=OuterRef("score")) | Q(score=OuterRef("score"), pk__gt=OuterRef("pk"))
-    return DuplicatePair.objects.filter(
-        ~Q(low=F("high")),
-        ~Q(low__profile_type=Profile.Type.DELETED),
-        ~Q(high__profile_type=Profile.Type.DELETED),
-        ~Exists(same.filter(status=DISMISSED)),
-        ~Exists(same.filter(better, status=OPEN)),
-        status=OPEN,
-        low__merged_into=None,
-        high__merged_into=None,
-    ).order_by("-score", "-pk")
+def offered() -> DuplicatePairQuerySet:
+    """What the queue shows, the likeliest first."""
+    return DuplicatePair.objects.offered().order_by("-score", "-pk")
 
 
-def duplicates_of(profile_id: uuid.UUID) -> QuerySet[DuplicatePair]:
+def duplicates_of(profile_id: uuid.UUID) -> DuplicatePairQuerySet:
     """The offered pairs of one profile, the likeliest first. It is literal: what is merged has none."""
-    return offered().filter(Q(low=profile_id) | Q(high=profile_id))
+    return offered().of(profile_id)
 
 
 def group_of(pair: DuplicatePair) -> Group:

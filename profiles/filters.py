@@ -14,6 +14,8 @@ from identities.models import EMAIL, MOBILE_PHONE
 from omneo_identity.api.filters import BracketFilterSet, InstantFilter, TextFilter, UUIDFilter
 from profiles.models import (
     Audit,
+    DuplicatePair,
+    DuplicatePairQuerySet,
     Interaction,
     Merge,
     Point,
@@ -87,6 +89,28 @@ class MergeFilterSet(BracketFilterSet):
     class Meta:
         model = Merge
         fields = {"at": InstantFilter.LOOKUPS}
+
+
+class DuplicatePairFilterSet(BracketFilterSet):
+    status = django_filters.ChoiceFilter(
+        choices=DuplicatePair.Status.choices, label="`open`, unless given: what waits for a decision."
+    )
+    profile_id = UUIDFilter(method="filter_profile", label="A merged profile's id means its survivor.")
+
+    class Meta:
+        model = DuplicatePair
+        fields: list[str] = []
+
+    def filter_profile(self, queryset: DuplicatePairQuerySet, name: str, value: uuid.UUID) -> DuplicatePairQuerySet:
+        try:
+            return queryset.of(Profile.objects.surviving(value).pk)
+        except Profile.DoesNotExist:
+            return queryset.none()
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        if (self.data or {}).get("status", DuplicatePair.Status.OPEN) == DuplicatePair.Status.OPEN:
+            queryset = queryset.offered()
+        return super().filter_queryset(queryset)
 
 
 class RecordFilterSet(BracketFilterSet):

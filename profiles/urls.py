@@ -4,6 +4,7 @@ from omneo_identity.api.routers import paths
 from profiles.views import (
     AuditViewSet,
     CustomAttributeViewSet,
+    DuplicateViewSet,
     FindByAttributeViewSet,
     InteractionViewSet,
     MergeViewSet,
@@ -139,6 +140,16 @@ urlpatterns = [
             "rewards": {"get": "list", "post": "create"},
             "rewards/<int:record_id>": ONE,
             "rewards/<int:record_id>/move": {"post": "move"},
+        },
+    ),
+    *paths(
+        DuplicateViewSet,
+        "duplicate",
+        {
+            "duplicates": {"get": "list"},
+            "duplicates/<int:pair_id>": {"get": "retrieve"},
+            "duplicates/<int:pair_id>/dismiss": {"post": "dismiss"},
+            "duplicates/<int:pair_id>/merge": {"post": "merge"},
         },
     ),
     *paths(AuditViewSet, "audit", {"audits": {"get": "list"}, "audits/<int:audit_id>": {"get": "retrieve"}}),

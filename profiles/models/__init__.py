@@ -4,7 +4,7 @@ from profiles.models.attribute import CustomAttribute
 from profiles.models.audit import Audit
 from profiles.models.balance import FIRST_POINT_DEFINITION, Point, PointDefinition, Reward, RewardDefinition
 from profiles.models.batch import ProfileBatch, ProfileBatchRow
-from profiles.models.duplicate_pair import DuplicatePair
+from profiles.models.duplicate_pair import DuplicatePair, DuplicatePairQuerySet
 from profiles.models.interaction import Interaction
 from profiles.models.merge import Merge, TakenRows
 from profiles.models.move import Move
@@ -21,6 +21,7 @@ __all__ = [
     "Audit",
     "CustomAttribute",
     "DuplicatePair",
+    "DuplicatePairQuerySet",
     "Interaction",
     "Merge",
     "Move",

@@ -1,14 +1,41 @@
 from __future__ import annotations
 
-from typing import ClassVar
+import uuid
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from profiles.models.policy import HISTORY_OF_PROFILE, References
+
+
+class DuplicatePairQuerySet(models.QuerySet["DuplicatePair"]):
+    def offered(self) -> Self:
+        """What the queue shows: open rows of two different live profiles of which nobody has said that they are two,
+        and of several rows of the same two only the best.
+
+        A page reads its rows by an index in the order of the list, and asks an index or a key about each.
+        """
+        status = DuplicatePair.Status
+        same = DuplicatePair.objects.filter(low=OuterRef("low"), high=OuterRef("high")).order_by()
+        better = Q(score__gt=OuterRef("score")) | Q(score=OuterRef("score"), pk__gt=OuterRef("pk"))
+        return self.filter(
+            ~Q(low=F("high")),
+            ~Q(low__profile_type="deleted"),
+            ~Q(high__profile_type="deleted"),
+            ~Exists(same.filter(status=status.DISMISSED)),
+            ~Exists(same.filter(better, status=status.OPEN)),
+            status=status.OPEN,
+            low__merged_into=None,
+            high__merged_into=None,
+        )
+
+    def of(self, profile_id: uuid.UUID) -> Self:
+        """Those of a profile as it stands today; its id is literal."""
+        return self.filter(Q(low=profile_id) | Q(high=profile_id))
 
 
 class DuplicatePair(models.Model):
@@ -42,6 +69,8 @@ class DuplicatePair(models.Model):
     note = models.TextField(_("note"), blank=True)
     created_at = models.DateTimeField(_("first seen"), default=timezone.now)
     updated_at = models.DateTimeField(_("last seen"), default=timezone.now)
+
+    objects = DuplicatePairQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("duplicate pair")

@@ -4,6 +4,7 @@ from profiles.views.attribute import CustomAttributeViewSet, FindByAttributeView
 from profiles.views.audit import AuditViewSet
 from profiles.views.batch import ProfileBatchViewSet
 from profiles.views.definitions import RewardDefinitionViewSet
+from profiles.views.duplicates import DuplicateViewSet
 from profiles.views.merges import MergeViewSet
 from profiles.views.merging import MergingViewSet
 from profiles.views.profile import ProfileViewSet
@@ -18,6 +19,7 @@ from profiles.views.splitting import SplittingViewSet
 __all__ = [
     "AuditViewSet",
     "CustomAttributeViewSet",
+    "DuplicateViewSet",
     "FindByAttributeViewSet",
     "InteractionViewSet",
     "MergeViewSet",

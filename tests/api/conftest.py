@@ -22,6 +22,7 @@ from omneo_identity.api.auth import SCOPES
 from profiles.models import (
     Audit,
     CustomAttribute,
+    DuplicatePair,
     Interaction,
     Point,
     Profile,
@@ -265,6 +266,13 @@ def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
     )
     Identity.objects.bulk_create(
         Identity(handle_id="pos", identifier=str(uuid.uuid4()), profile_id=ada["id"]) for _number in range(count)
+    )
+    pairs = [sorted([uuid.UUID(ada["id"]), profile.pk]) for profile in profiles]
+    DuplicatePair.objects.bulk_create(
+        DuplicatePair(
+            first_id=one, second_id=other, low_id=one, high_id=other, score=number % 5 / 10, evidence={"conflict": [1]}
+        )
+        for number, (one, other) in enumerate(pairs)
     )
     RoutingLogEntry.objects.bulk_create(
         RoutingLogEntry(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from identities.models import BlockedIdentifier, Handle, Identity, RoutingLogEntry
+from profiles import duplicates
+from profiles.duplicates import Found
 from tests.api.conftest import CARD, KINDS, Caller, not_found, points, refused, reward, sale, visit
 
 pytestmark = pytest.mark.django_db
@@ -41,11 +44,13 @@ WRITES = [
     ("POST", "/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}),
     ("PUT", "/rewards/definitions/{definition}", {"name": "Present"}),
     *(("POST", f"/{kind}/{{{kind}}}/move", {"profile_id": "{id}", "reason": "Because."}) for kind in KINDS),
+    ("POST", "/duplicates/{duplicate}/dismiss", {"note": "Sisters."}),
+    ("POST", "/duplicates/{duplicate}/merge", {"destination_profile_id": "{id}", "reason": "Because."}),
     ("PUT", "/handles/loyalty-card", {"label": "Card"}),
     ("POST", "/auth/api-tokens", {"name": "Till", "scopes": []}),
 ]
 RECORD_LISTS = [*(f"/{kind}" for kind in KINDS), "/rewards/definitions"]
-LISTS = ["/profiles", "/identities", "/handles", "/routing-log", "/audits", *RECORD_LISTS]
+LISTS = ["/profiles", "/identities", "/handles", "/routing-log", "/duplicates", "/audits", *RECORD_LISTS]
 
 HOSTILE = [
     "'; DROP TABLE profiles_profile; --",
@@ -68,6 +73,7 @@ def writes(api, ada):
     ids = {"id": ada["id"], "identity": ada["identities"][0]["id"]}
     ids |= {kind: api.record(kind, body(f"{CARD}:1804974"))["id"] for kind, body in KINDS.items()}
     definition = api.post("/rewards/definitions", {"name": "Birthday", "handle": "birthday", "value": 5})
+    (ids["duplicate"],) = duplicates.note([Found(uuid.UUID(ada["id"]), uuid.UUID(api.profile()["id"]), {})])
     ids["definition"] = definition.json()["data"]["id"]
     return [(method, path.format(**ids), good) for method, path, good in WRITES]
 

@@ -26,7 +26,7 @@ from identities import matching
 from identities.models import Handle, Identity, RoutingLogEntry
 from omneo_identity.api.routers import paths
 from omneo_identity.api.views import ApiViewSet, document
-from profiles.models import Audit, Interaction, Point, Profile, Reward, RewardDefinition, Transaction
+from profiles.models import Audit, DuplicatePair, Interaction, Point, Profile, Reward, RewardDefinition, Transaction
 from tests import plans
 from tests.api.conftest import CARD, refused, rows, statements
 
@@ -106,7 +106,19 @@ def read(cursor: str) -> Any:
     return orjson.loads(base64.urlsafe_b64decode(cursor + "=="))
 
 
-LISTED = (Audit, Handle, Identity, Interaction, Point, Profile, Reward, RewardDefinition, RoutingLogEntry, Transaction)
+LISTED = (
+    Audit,
+    DuplicatePair,
+    Handle,
+    Identity,
+    Interaction,
+    Point,
+    Profile,
+    Reward,
+    RewardDefinition,
+    RoutingLogEntry,
+    Transaction,
+)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from drf_spectacular.validation import validate_schema
 
 from omneo_identity.api.errors import CONFLICTS, ERROR_CODES
 from omneo_identity.api.views import document as whole_document
+from profiles import duplicates
+from profiles.duplicates import Found
 from tests.api.conftest import KINDS
 
 METHODS = {"get", "post", "put", "delete"}
@@ -130,7 +133,17 @@ def test_the_examples_show_every_field(document) -> None:
     """An example of an answer leaves out nothing that the answer always has, and shows nothing else."""
     schemas = document["components"]["schemas"]
     records = ("Transaction", "Interaction", "Point", "Reward", "RewardDefinition")
-    for name in ("Profile", "Identity", "Handle", "RoutingLog", "Audit", "Token", "ProfileBatchState", *records):
+    for name in (
+        "Profile",
+        "Identity",
+        "Handle",
+        "RoutingLog",
+        "Audit",
+        "Token",
+        "ProfileBatchState",
+        "DuplicatePair",
+        *records,
+    ):
         (operation, content) = next(
             (label, body)
             for label, one in operations(document)
@@ -145,7 +158,8 @@ def test_the_examples_show_every_field(document) -> None:
 @pytest.mark.django_db
 def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
     card = ada["identities"][0]["id"]
-    api.profile(identities=[{"handle": "pos", "identifier": "of Eve"}])
+    eve = api.profile(identities=[{"handle": "pos", "identifier": "of Eve"}])
+    (pair,) = duplicates.note([Found(uuid.UUID(ada["id"]), uuid.UUID(eve["id"]), {})])
     made = {kind: str(api.record(kind, body("loyalty-card:1804974"))["id"]) for kind, body in KINDS.items()}
     definition = api.post("/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}).json()["data"]
     example = ada["id"], "b1d6f3ec-38cd-4747-b7f3-6649c9c05c5d"
@@ -156,6 +170,7 @@ def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
         path = path.replace("{profile_id}", ada["id"]).replace("{identity_id}", str(card))
         path = path.replace("{handle}", "loyalty-card").replace("{name}", "loyalty-card").removeprefix("/api/v3")
         path = path.replace("{attribute}", "loyalty:tier").replace("{definition_id}", str(definition["id"]))
+        path = path.replace("{pair_id}", str(pair))
         path = path.replace("{record_id}", made.get(path.split("/")[1], ""))
         if path == "/transactions/update-create":
             api.delete(f"/transactions/{api.data('/transactions/external/T07-000381')['id']}")

@@ -39,6 +39,10 @@ LISTS = [
     ("/handles", TOKEN + ROWS),
     ("/routing-log", TOKEN + ROWS),
     ("/routing-log?filter[outcome]=refused", TOKEN + ROWS),
+    # Besides, what speaks for the pairs: the rows of the same two, and the entries of the log, which are gone here.
+    ("/duplicates", TOKEN + ROWS + 2),
+    ("/duplicates?filter[status]=open&sort=-created_at", TOKEN + ROWS + 2),
+    ("/duplicates?filter[profile_id]={id}", TOKEN + ROWS + 3),  # The profile, which may be merged.
     ("/audits", TOKEN + ROWS),
     ("/audits?filter[event]=created", TOKEN + ROWS),
     ("/auth/access-tokens", TOKEN + 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 from zlib import crc32
@@ -26,6 +27,8 @@ from schemathesis.specs.openapi.checks import (
 from identities.models import Identity, RoutingLogEntry
 from omneo_identity.api.views import document
 from omneo_identity.wsgi import application
+from profiles import duplicates
+from profiles.duplicates import Found
 from profiles.models import RECORDS, Audit, TransactionItem
 from tests.api.conftest import KINDS
 
@@ -89,7 +92,9 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
     assert refused.status_code == 422
     definition = api.post("/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}).json()["data"]
     queued = api.post("/profiles/batch", {"match_criteria": "email", "profiles": [{"email": ada["email"]}]})
+    (pair,) = duplicates.note([Found(uuid.UUID(ada["id"]), uuid.UUID(bo["id"]), {})])
     return {
+        "pair_id": pair,
         "record_id": records_of_one_id(api),
         "definition_id": definition["id"],
         "external_id": "T7-1",

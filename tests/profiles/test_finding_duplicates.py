@@ -18,7 +18,13 @@ from profiles.duplicates import Found
 from profiles.management import truth
 from profiles.models import DuplicatePair, Profile
 
-ADA: dict[str, Any] = {"first_name": "Ada", "last_name": "Lovelace", "birth_year": 1815, "birth_month": 12, "birth_day": 10}
+ADA: dict[str, Any] = {
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "birth_year": 1815,
+    "birth_month": 12,
+    "birth_day": 10,
+}
 
 
 def known(**fields: str) -> Details:
