@@ -23,7 +23,10 @@ DETAILS = {"equal": ["first_name", "last_name", "birth_date"], "alike": [], "aga
 @pytest.fixture
 def again(api) -> dict[str, Any]:
     """The same person as Ada, known a second time."""
-    return api.profile(first_name="Ada", last_name="Lovelace", identities=[{"handle": "pos", "identifier": "7"}])
+    profile: dict[str, Any] = api.profile(
+        first_name="Ada", last_name="Lovelace", identities=[{"handle": "pos", "identifier": "7"}]
+    )
+    return profile
 
 
 def key(profile: dict[str, Any]) -> uuid.UUID:

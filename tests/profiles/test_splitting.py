@@ -78,7 +78,7 @@ def test_records_go_along_and_are_noted_as_moves(by: By, bo: Profile) -> None:
 
     assert done.profile is not None
     assert done.records == {"transaction": 1, "interaction": 1}
-    assert records_of(done.profile) == [sale, visit]
+    assert list(map(str, records_of(done.profile))) == [str(sale), str(visit)]
     assert records_of(ada) == [by_card, addressed]
     moves = Move.objects.order_by("subject_type")
     assert [(move.subject_type, move.subject_key) for move in moves] == [
