@@ -192,12 +192,9 @@ def _reactivate(told: Undo, leaving: Leaving, outer: list[Merge]) -> None:
     active = Identity.objects.filter(profile=leaving.root, is_active=True, handle__in=names)
     taken = {(row.pk in home, row.handle_id) for row in active}
     for row in waiting:
-        place = (row.pk in home, row.handle_id)
-        if row.handle.single_valued and place in taken:
-            told.inactive.append(row)
-            continue
-        taken.add(place)
-        told.reactivated.append(row)
+        # Several that were active together before, by an older rule, are so again.
+        is_in_the_way = row.handle.single_valued and (row.pk in home, row.handle_id) in taken
+        (told.inactive if is_in_the_way else told.reactivated).append(row)
 
 
 def _write(worked: _Worked, *, reason: str, by: By, at: datetime.datetime) -> None:
