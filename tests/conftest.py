@@ -14,6 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from identities.models import Extension
 from omneo_identity import database
+from profiles import integrity
 from profiles.auditing import By
 from profiles.models import Profile
 from tests.cast import everything_of, route
@@ -52,6 +53,14 @@ def put_back() -> None:
             cursor.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM pristine.{table}")
 
 
+def check_and_put_back() -> None:
+    """Whatever a test that commits was about, it must leave a database in which all holds that should."""
+    try:
+        assert [(one.invariant.name, one.rows) for one in integrity.broken()] == []
+    finally:
+        put_back()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def restore() -> Iterator[None]:
     """Put everything back after a test that commits.
@@ -59,7 +68,7 @@ def restore() -> Iterator[None]:
     Django would empty every table, and the tests that come after would find no handle.
     """
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TransactionTestCase, "_fixture_teardown", lambda _self: put_back())
+        patched.setattr(TransactionTestCase, "_fixture_teardown", lambda _self: check_and_put_back())
         yield
 
 

@@ -90,6 +90,8 @@ SHAPES = [
     *(f"A{''.join(order)}" for order in itertools.permutations("BCD")),
     "CD BC AB",
     "BD BC AB",
+    "BD AC AB",
+    "BD AB AC",
     "DC BD AB",
     "CB AC AD",
 ]
