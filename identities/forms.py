@@ -51,6 +51,7 @@ class HandleForm(OperationForm):
             "immutable",
             "sensitive",
             "priority",
+            "auto_merge",
         ]
 
 

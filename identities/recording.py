@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts, deciding, filling, handles, matching
+from identities import auto_merging, contacts, deciding, filling, handles, matching
 from identities.attaching import attach, over_limit
 from identities.deciding import PROFILE_ID, Decision, Named, Wanted
 from identities.handles import Sent
@@ -196,10 +196,12 @@ def _made(kind: type[R], incoming: Incoming, write: Write) -> Recorded[R]:
     case = _Case(incoming, write, wanted, named, hold(wanted.all, profile_ids=_ids(named)))
     row = kind(source=write.source, addressed=incoming.named, **incoming.fields)
     _keep_definition(row)
-    routed = _bring(row, case, case.decide(), is_kept=False)
+    decision = case.decide()
+    routed = _bring(row, case, decision, is_kept=False)
     row.save(force_insert=True)
     _write_items(row, incoming.items)
     auditing.write([auditing.entry("created", row, by=write.by, profile=row.profile, new=_known_by(row))])
+    _merge_trusted(case, decision, routed)
     return Recorded(row, routed, created=True)
 
 
@@ -217,7 +219,8 @@ def _changed(row: R, incoming: Incoming, write: Write) -> Recorded[R]:
     _keep_definition(row)
     row.addressed = row.addressed or incoming.named
     kept = row if row.profile is not None or _was_made_nobodys(row) else None
-    routed = _bring(row, case, case.decide(kept), is_kept=kept is not None)
+    decision = case.decide(kept)
+    routed = _bring(row, case, decision, is_kept=kept is not None)
     if kept is None and row.profile is not None:
         note_moves([row], {row.pk: None}, row.profile, reason="", by=write.by, cause=Move.Cause.ROUTED)
     are_other_items = _write_items(row, incoming.items)
@@ -230,6 +233,7 @@ def _changed(row: R, incoming: Incoming, write: Write) -> Recorded[R]:
     if changed:
         former = {name: old[name] for name in changed if name in old}
         auditing.write([auditing.entry("updated", row, by=write.by, profile=row.profile, old=former, new=changed)])
+    _merge_trusted(case, decision, routed)
     return Recorded(row, routed)
 
 
@@ -306,6 +310,19 @@ def _note_doubt(case: _Case, decision: Decision) -> int | None:
     if profile is not None and requested is not None and decision.is_rerouted:
         return note_rerouted(case.write, profile, requested=requested, identity=decision.identity)
     return None
+
+
+def _merge_trusted(case: _Case, decision: Decision, routed: Brought) -> None:
+    """Let the profiles that the pairs name become one, if they do so by themselves; the record is where it stays."""
+    if decision.is_conflict and decision.profile is not None:
+        routed.profile = auto_merging.merge_trusted(
+            decision.profile,
+            decision.known,
+            case.wanted.pairs,
+            held=case.held,
+            requested=decision.requested,
+            by=case.write.by,
+        )
 
 
 def _attach(

@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import attributing, contacts, deciding, filling, handles
+from identities import attributing, auto_merging, contacts, deciding, filling, handles
 from identities.attaching import (
     attach,
     audited,
@@ -60,7 +60,7 @@ def route(
     attributes. A known profile has only its empty fields filled; what it did not take is named in `not_taken`. Bad,
     blocked, reserved and over-limit pairs are set aside in `refused` and spoil nothing. Outcomes: created, matched,
     attached (unknown pairs joined a known profile), conflict (the pairs name several profiles; priority decides, a
-    person is told).
+    person is told, or they have become one by themselves: `auto_merging`).
 
     Raises Refused: `identity_taken` when a contact is another profile's, and what is wrong with fields or contacts.
     """
@@ -111,6 +111,8 @@ def route(
         ]
         found = zip(sent, refusals, strict=True)
         set_aside(routed, {one.pair: answer for one, answer in found if isinstance(answer, Refused)}, write)
+        if routed.outcome == "conflict":
+            routed.profile = auto_merging.merge_trusted(profile, known, pairs, held=held, by=by)
         return routed
 
     return settle(attempt)

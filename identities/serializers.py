@@ -196,6 +196,13 @@ class HandleChangeSerializer(serializers.Serializer[Any]):
     immutable = StrictBoolean(required=False)
     sensitive = StrictBoolean(required=False)
     priority = serializers.IntegerField(required=False, min_value=-1_000_000, max_value=1_000_000)
+    auto_merge = StrictBoolean(
+        required=False,
+        help_text=(
+            "When one write names several profiles, and by handles only that merge by themselves, these become one "
+            "without anybody being asked."
+        ),
+    )
 
 
 @example(

@@ -238,6 +238,12 @@ def is_dismissed(one: uuid.UUID, other: uuid.UUID) -> bool:
     return DuplicatePair.objects.filter(low=low, high=high, status=DISMISSED).exists()
 
 
+def are_dismissed(profile_ids: Collection[uuid.UUID]) -> bool:
+    """Whether a person has said of any two of these live profiles that they are two people. One query."""
+    rows = DuplicatePair.objects.filter(low__in=profile_ids, high__in=profile_ids, status=DISMISSED)
+    return rows.exists()
+
+
 def dismiss(pair_id: int, *, note: str, by: By) -> DuplicatePair:
     """Say that the two of a pair are not the same person: they are never offered again by themselves.
 

@@ -45,7 +45,7 @@ class HandleAdmin(OperationAdmin):
         (gettext_lazy("Who writes it, and how it is compared"), {"fields": ["reserved_for", "normaliser", "pattern"]}),
         (
             gettext_lazy("Rules"),
-            {"fields": ["single_valued", "max_per_profile", "immutable", "sensitive", "priority"]},
+            {"fields": ["single_valued", "max_per_profile", "immutable", "sensitive", "priority", "auto_merge"]},
         ),
         (gettext_lazy("Record"), {"fields": told}),
     ]
@@ -197,7 +197,9 @@ class HandleAdmin(OperationAdmin):
         return cataloguing.change(obj, typed, by=by)
 
     def question_before(self, request: HttpRequest, obj: Handle | None, typed: Mapping[str, Any]) -> Question | None:
-        return handle_changes.rules_question(request, obj, typed) if obj else None
+        if obj is not None:
+            return handle_changes.rules_question(request, obj, typed)
+        return handle_changes.trust_question(typed["name"]) if typed["auto_merge"] else None
 
     def agree_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         self.demand(request, "identities.change_handle")

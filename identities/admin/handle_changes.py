@@ -27,7 +27,16 @@ from profiles.admin.base import PlainAdmin, Question, by, change_url
 MOST_TARGETS = 500
 
 # What two handles may differ in, for whoever merges one into the other.
-COMPARED = ["reserved_for", "normaliser", "pattern", "single_valued", "max_per_profile", "immutable", "sensitive"]
+COMPARED = [
+    "reserved_for",
+    "normaliser",
+    "pattern",
+    "single_valued",
+    "max_per_profile",
+    "immutable",
+    "sensitive",
+    "auto_merge",
+]
 
 
 def agree_page(admin: PlainAdmin, request: HttpRequest, handle: Handle) -> HttpResponse:
@@ -161,17 +170,51 @@ def merge_page(admin: PlainAdmin, request: HttpRequest, handle: Handle) -> HttpR
     return admin.ask(request, question, obj=handle, then=change_url(into or handle))
 
 
+def trust_question(name: str) -> Question:
+    """What to ask before a handle merges by itself."""
+    return Question(
+        title=_("Let profiles merge by themselves by %(handle)s?") % {"handle": name},
+        sentences=_means_trust(name),
+        button=_("Yes, let them merge by themselves"),
+        act=str,
+        danger=True,
+    )
+
+
+def _means_trust(name: str) -> list[str]:
+    others = list(Handle.objects.filter(auto_merge=True).exclude(pk=name).order_by("pk").values_list("pk", flat=True))
+    together = _("No other handle does so yet: only what is named by %(handle)s alone will merge.")
+    if others:
+        together = _("These do so already, and merge together with it: %(others)s.")
+    return [
+        _("When one write names several profiles by such handles only, they become one at once. Nobody is asked."),
+        together % {"handle": name, "others": ", ".join(others)},
+        _("It is for numbers that two people never share: not for a device, a till, or the card of a household."),
+        _(
+            "Locked profiles wait for a person, as before, and so do two of whom somebody has said that they are two "
+            "people, and single-valued handles of which each has one."
+        ),
+        _(
+            "Each of these merges stands in the routing log and can be undone; two that were undone never merge by "
+            "themselves again. What is open in the log stays open until the same comes in once more."
+        ),
+    ]
+
+
 def rules_question(request: HttpRequest, handle: Handle, typed: Mapping[str, Any]) -> Question | None:
-    """What to ask before another normaliser or pattern is saved; None where no identity is concerned."""
+    """What to ask before other rules are saved; None where neither an identity nor a profile is concerned."""
     rules = {name: typed[name] for name in ("normaliser", "pattern") if name in typed}
+    is_trusted = typed.get("auto_merge") is True and not handle.is_built_in
     if not rules or handle.is_built_in or not handle.identities.exists():
-        return None
+        return trust_question(handle.name) if is_trusted else None
     to = copy.copy(handle)
     cataloguing.set_fields(to, typed)
     to.full_clean(exclude=["fold"])
     survey = renormalising.report(handle, rules)
     new_normaliser = "normaliser" in rules
     sentences = [_("Nothing has been changed yet. This is what it would mean for the identities that are there.")]
+    if is_trusted:
+        sentences += _means_trust(handle.name)
     if new_normaliser:
         sentences.append(
             _("Those that get another form are stored anew, in one go; whoever writes one meanwhile waits.")

@@ -22,7 +22,10 @@ def name(handle: Handle) -> str:
 def status(handle: Handle) -> SafeString:
     if handle.renamed_to_id is not None:
         return format_html('<span class="badge muted">{}</span>', _("former name"))
-    return format_html('<span class="badge {}">{}</span>', COLOURS[handle.status], handle.get_status_display())
+    shown = format_html('<span class="badge {}">{}</span>', COLOURS[handle.status], handle.get_status_display())
+    if handle.auto_merge:
+        shown += format_html(' <span class="badge warn">{}</span>', _("merges by itself"))
+    return shown
 
 
 def writers(handle: Handle) -> str:

@@ -46,6 +46,7 @@ RULES = (
     "immutable",
     "sensitive",
     "priority",
+    "auto_merge",
 )
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -198,7 +199,14 @@ class Handle(models.Model):
     priority = models.IntegerField(
         _("priority"), default=0, help_text=_("When a record names several profiles, the bigger number decides.")
     )
-    auto_merge = models.BooleanField(_("merges by itself"), default=False, editable=False)
+    auto_merge = models.BooleanField(
+        _("merges by itself"),
+        default=False,
+        help_text=_(
+            "When one write names several profiles, and by handles only that merge by themselves, these become one "
+            "without anybody being asked. For numbers that two people never share."
+        ),
+    )
     agreed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, editable=False, related_name="+"
     )
@@ -256,6 +264,7 @@ class Handle(models.Model):
             and self.reserved_for_id is None
             and self.renamed_to_id is None
             and not (self.single_valued or self.max_per_profile or self.immutable or self.pattern or self.sensitive)
+            and not self.auto_merge
         )
         if not as_shipped:
             message = _("Contact points are built in: only label, description, example and priority can change.")
