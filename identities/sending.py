@@ -1,4 +1,7 @@
-"""Decide an entry of the routing log: what came by it goes to another of the profiles that it names (API.md 4)."""
+"""Decide an entry of the routing log: what came by it goes to another of the profiles that it names (API.md 4).
+
+A profile that was merged since stands for its survivor, and for itself again when that is undone.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,12 @@ from identities.holding import Changed, Held, hold, keep_rules, settle
 from identities.models import BUILT_IN, Identity, RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
-from profiles.models import RECORDS, Move, Profile, Record
+from profiles.models import RECORDS, Merge, Move, Profile, Record
 from profiles.models.record import of_kind
 from profiles.refusing import Refused
+
+# What somebody did to a row itself, which no decision on an entry takes back.
+BY_HAND = (Move.Cause.ASKED, Move.Cause.SPLIT)
 
 # Those of which something was kept where the other profile's may be the right place.
 DECIDABLE = (RoutingLogEntry.Outcome.CONFLICT, RoutingLogEntry.Outcome.REROUTED)
@@ -48,11 +54,10 @@ class Carried:
 
 
 def candidates(entry: RoutingLogEntry) -> set[uuid.UUID]:
-    """The profiles to which what came by this entry may go; none where there is nothing to decide."""
+    """The profiles to which what came by this entry may go today; none where there is nothing to decide."""
     if entry.outcome not in DECIDABLE:
         return set()
-    named = {*entry.candidates, entry.routed_profile_id, entry.requested_profile_id}
-    return {pk for pk in named if pk is not None}
+    return set(Profile.objects.survivors(entry.named).values())
 
 
 def preview(entry: RoutingLogEntry, to: uuid.UUID) -> Carried:
@@ -64,17 +69,19 @@ def send(entry_id: int, *, to: uuid.UUID, note: str, by: By) -> Carried:
     """Send what came by an entry to one of its candidates, and mark the entry as reviewed.
 
     Later records of the pairs that go along follow them by themselves. Sending to the former profile takes it all
-    back. Raises RoutingLogEntry.DoesNotExist, Profile.DoesNotExist, and Refused: `not_a_candidate`,
-    `already_merged`, `profile_deleted`, `too_many_identities`.
+    back. Ids are literal (API.md 3): that of a candidate which was merged is refused, and its survivor is one. Raises
+    RoutingLogEntry.DoesNotExist, Profile.DoesNotExist, and Refused: `not_a_candidate`, `already_merged` with the
+    survivor, `profile_deleted`, `too_many_identities`.
     """
 
     def attempt() -> Carried:
         entry = RoutingLogEntry.objects.get(pk=entry_id)
-        if to not in candidates(entry):
-            raise Refused("not_a_candidate", _("The entry does not name this profile."), field="profile_id")
+        refuse_others(entry, to)
         seen = _carried(entry, to)
         held = hold([row.pair for row in seen.identities], profile_ids={to, *seen.profile_ids})
         profile = moving.literal(held.profiles.get(to))
+        # Whom the candidates stand for may have changed with a merge or its undo.
+        refuse_others(entry, to)
         carried = _carried(entry, to)
         if carried.keys != seen.keys or not carried.profile_ids <= held.profiles.keys():
             raise Changed
@@ -87,38 +94,70 @@ def send(entry_id: int, *, to: uuid.UUID, note: str, by: By) -> Carried:
     return settle(attempt)
 
 
+def refuse_others(entry: RoutingLogEntry, to: uuid.UUID) -> None:
+    """Refuse a profile that the entry does not name, by its own id or by that of one which was merged into it."""
+    if to not in candidates(entry) and not (entry.outcome in DECIDABLE and to in entry.named):
+        raise Refused("not_a_candidate", _("The entry does not name this profile."), field="profile_id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Whom an entry names: `today`, and at `any_time`, by their own ids and by those of all whom they were merged into.
+
+    A decision for a survivor was one for the candidate, though the merge has been undone since.
+    """
+
+    entry: RoutingLogEntry
+    today: set[uuid.UUID]
+    any_time: set[uuid.UUID]
+
+    @classmethod
+    def of(cls, entry: RoutingLogEntry) -> _Places:
+        any_time = ahead = set(entry.named)
+        while ahead:
+            above = Merge.objects.filter(duplicate__in=ahead).values_list("survivor", flat=True)
+            ahead = set(above) - any_time
+            any_time = any_time | ahead
+        return cls(entry, candidates(entry), any_time)
+
+    def decided_elsewhere(self, moves: QuerySet[Move]) -> set[str]:
+        """The keys of rows that a decision has sent to a profile which this entry does not name."""
+        others = moves.filter(cause=Move.Cause.DECIDED).exclude(to_profile__in=self.any_time)
+        sent = set(others.values_list("subject_key", "to_profile"))
+        survivors = Profile.objects.survivors({pk for _key, pk in sent if pk is not None})
+        return {key for key, pk in sent if pk is None or survivors[pk] not in self.today}
+
+    def following(self, kind: str, rows: QuerySet[Any]) -> list[Any]:
+        """Those of the rows whose place nothing but this entry decides.
+
+        What somebody has moved by hand or split off stays, and what came by another entry, too, once that was decided
+        for a profile which this one does not name.
+        """
+        found = list(rows.order_by("pk"))
+        moves = moving.standing(kind, [row.pk for row in found])
+        by_hand = set(moves.filter(cause__in=BY_HAND).values_list("subject_key", flat=True))
+        decided = self.decided_elsewhere(moves)
+        return [
+            row
+            for row in found
+            if (key := str(row.pk)) not in by_hand and (key not in decided or _came_by(row) == self.entry.pk)
+        ]
+
+
 def _carried(entry: RoutingLogEntry, to: uuid.UUID) -> Carried:
+    places = _Places.of(entry)
     all_tagged: dict[int, Identity] = {}
-    frontier = _following(entry, "identity", Identity.objects.live().filter(conflict=entry))
+    frontier = places.following("identity", Identity.objects.live().filter(conflict=entry))
     while frontier:
         all_tagged |= {row.pk: row for row in frontier}
         brought = Identity.objects.live().filter(brought_by__in=frontier).exclude(pk__in=all_tagged)
-        frontier = _following(entry, "identity", brought)
+        frontier = places.following("identity", brought)
     carried = Carried([row for row in all_tagged.values() if row.profile_id != to])
     for kind, model in RECORDS.items():
         came = of_kind(model).filter(Q(log_entry=entry) | Q(brought_by__in=all_tagged)).exclude(profile=to)
-        if rows := _following(entry, kind, came):
+        if rows := places.following(kind, came):
             carried.records[kind] = rows
     return carried
-
-
-def _following(entry: RoutingLogEntry, kind: str, rows: QuerySet[Any]) -> list[Any]:
-    """Those of the rows whose place nothing but this entry decides.
-
-    What somebody has moved by hand, or split off, stays, and what came by another entry, too, once that was decided
-    for a profile which this one does not name.
-    """
-    found = list(rows.order_by("pk"))
-    moves = moving.standing(kind, [row.pk for row in found])
-    asked = moves.filter(cause__in=(Move.Cause.ASKED, Move.Cause.SPLIT))
-    by_hand = set(asked.values_list("subject_key", flat=True))
-    elsewhere = moves.filter(cause=Move.Cause.DECIDED).exclude(to_profile__in=candidates(entry))
-    decided = set(elsewhere.values_list("subject_key", flat=True))
-    return [
-        row
-        for row in found
-        if (key := str(row.pk)) not in by_hand and (key not in decided or _came_by(row) == entry.pk)
-    ]
 
 
 def _came_by(row: Identity | Record) -> int | None:

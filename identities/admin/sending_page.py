@@ -160,7 +160,11 @@ def _chosen(request: HttpRequest, entry: RoutingLogEntry) -> Profile | None:
         key = uuid.UUID(request.GET.get("to", ""))
     except ValueError:
         return None
-    return Profile.objects.filter(pk=key).first() if key in sending.candidates(entry) else None
+    try:
+        sending.refuse_others(entry, key)
+    except Refused:
+        return None
+    return Profile.objects.filter(pk=key).first()
 
 
 def _way_back(page: PlainAdmin, entry: RoutingLogEntry, former: set[uuid.UUID | None]) -> SafeString | None:

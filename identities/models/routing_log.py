@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from typing import ClassVar
 
 from django.conf import settings
@@ -164,6 +165,12 @@ class RoutingLogEntry(models.Model):
                 fields=["outcome", "source", "code"], condition=Q(review_status="open"), name="routing_log_open"
             ),
         ]
+
+    @property
+    def named(self) -> set[uuid.UUID]:
+        """The ids of all profiles that it names; what they mean today, `Profile.objects.survivors` says."""
+        every = (*self.candidates, self.requested_profile_id, self.routed_profile_id)
+        return {pk for pk in every if pk is not None}
 
     def __str__(self) -> str:
         # Without the pair: its handle may have become sensitive since, and names end up in titles and messages.
