@@ -40,7 +40,7 @@ def merge_trusted(
       profile behind it;
     - none of the profiles is locked, no two of them were dismissed (an undone merge is), and nobody has moved one of
       the pairs from one of the profiles to another;
-    - `merging.merge` does not refuse: single-valued handles in conflict and more than a hundred stay a person's affair.
+    - `merging.merge` does not refuse: single-valued handles in conflict, and more than a hundred, stay for a person.
 
     To be called last, when all that the write stores is stored and its conflict is in the log: the merge closes that.
     """

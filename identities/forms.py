@@ -193,6 +193,18 @@ class ReviewForm(OperationForm):
         return super().clean()
 
 
+class PartForm(forms.Form):
+    """How somebody knows that profiles are not the same person."""
+
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        max_length=2000,
+        help_text=_("How you know, for whoever asks again. It is kept with the entry and with the profiles."),
+        widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"}),
+    )
+
+
 class ReviewAllForm(forms.Form):
     note = forms.CharField(
         label=_("Note"),

@@ -16,7 +16,7 @@ from identities.holding import settle
 from identities.models import RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
-from profiles.models import Audit, Merge
+from profiles.models import Audit, Merge, Profile
 from profiles.refusing import Refused
 
 OPEN = RoutingLogEntry.Review.OPEN
@@ -29,6 +29,9 @@ ASKING = (
     RoutingLogEntry.Outcome.CLAIM_OVERRIDDEN,
 )
 
+# So many of the merges that closed an entry are told.
+MOST_MERGES = 6
+
 REVIEW = ["review_status", "review_note", "reviewed_by", "reviewed_at"]
 
 
@@ -40,6 +43,26 @@ class Reviewed:
     done: list[RoutingLogEntry] = field(default_factory=list)
     changed: list[RoutingLogEntry] = field(default_factory=list)
     reopened: list[RoutingLogEntry] = field(default_factory=list)
+
+
+def asked_about(entry: RoutingLogEntry) -> list[Profile]:
+    """The live profiles of which an entry leaves open whether they are one person, in key order.
+
+    As things stand today: one that was merged is its survivor. None where it asks nothing of the kind. Two queries.
+    """
+    if entry.outcome not in ASKING:
+        return []
+    today = set(Profile.objects.survivors(entry.named).values())
+    return list(Profile.objects.live().filter(pk__in=today).order_by("pk"))
+
+
+def merges_that_closed(entry: RoutingLogEntry) -> list[Merge]:
+    """The merges, undone or not, by which an entry has been closed by itself, the newest first; so many at most."""
+    if entry.outcome not in ASKING or entry.review_status == OPEN:
+        return []
+    sides = Merge.objects.filter(duplicate__in=Merge.objects.all().ever_above(entry.named))
+    rows = sides.select_related("survivor", "duplicate", "by__extension", "undone_by__extension")
+    return list(rows.filter(closed__contains=[entry.pk]).order_by("-pk")[:MOST_MERGES])
 
 
 def review(entry: RoutingLogEntry, *, status: str, note: str, by: By) -> RoutingLogEntry:

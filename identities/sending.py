@@ -102,7 +102,7 @@ def refuse_others(entry: RoutingLogEntry, to: uuid.UUID) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Whom an entry names: `today`, and at `any_time`, by their own ids and by those of all whom they were merged into.
+    """Whom an entry names: `today`, and at `any_time`, themselves and all of which they were ever a part.
 
     A decision for a survivor was one for the candidate, though the merge has been undone since.
     """
@@ -113,12 +113,7 @@ class _Places:
 
     @classmethod
     def of(cls, entry: RoutingLogEntry) -> _Places:
-        any_time = ahead = set(entry.named)
-        while ahead:
-            above = Merge.objects.filter(duplicate__in=ahead).values_list("survivor", flat=True)
-            ahead = set(above) - any_time
-            any_time = any_time | ahead
-        return cls(entry, candidates(entry), any_time)
+        return cls(entry, candidates(entry), Merge.objects.all().ever_above(entry.named))
 
     def decided_elsewhere(self, moves: QuerySet[Move]) -> set[str]:
         """The keys of rows that a decision has sent to a profile which this entry does not name."""

@@ -58,18 +58,23 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What entries name only by key."""
+    """What entries name only by key; of profiles that were merged since, `survivors` has those whom they became."""
 
     profiles: Mapping[uuid.UUID, Profile]
     handles: Mapping[str, Handle]
+    survivors: Mapping[uuid.UUID, Profile] = field(default_factory=dict)
 
 
 def about(entries: Sequence[RoutingLogEntry]) -> Rows:
-    """Load what these entries name: two queries, and one each for source and by where they were not selected."""
+    """Load what these entries name: two queries, one each for source and by where they were not selected, and two
+    more where profiles were merged."""
     models.prefetch_related_objects(entries, "source", "by")
-    profiles = {pk for entry in entries for pk in _named(entry)}
-    handles = Handle.objects.select_related("reserved_for")
-    return Rows(Profile.objects.in_bulk(profiles), handles.in_bulk({entry.handle for entry in entries}))
+    profiles = Profile.objects.in_bulk({pk for entry in entries for pk in _named(entry)})
+    handles = Handle.objects.select_related("reserved_for").in_bulk({entry.handle for entry in entries})
+    merged = {pk for pk, profile in profiles.items() if profile.merged_into_id is not None}
+    roots = Profile.objects.survivors(merged)
+    survivors = Profile.objects.in_bulk(set(roots.values())) if roots else {}
+    return Rows(profiles, handles, {pk: survivors[root] for pk, root in roots.items()})
 
 
 def sentence(entry: RoutingLogEntry) -> str:
@@ -116,8 +121,8 @@ def shown(identifier: str, handle: Handle | None) -> str:
     return "".join("\ufffd" if unicodedata.category(one) in ("Cc", "Cf") else one for one in identifier)
 
 
-ONE_PERSON = gettext_lazy("If both are one person, say so in the note: the two profiles should become one.")
-ONE_OF_SEVERAL = gettext_lazy("If they are one person, say so in the note: the profiles should become one.")
+ONE_PERSON = gettext_lazy("If both are one person, merge the two profiles.")
+ONE_OF_SEVERAL = gettext_lazy("If they are one person, merge the profiles.")
 MOVE_IT = gettext_lazy("If {pair} really belongs to {requested}, move it there.")
 WRONG_THERE = gettext_lazy("Else it is wrong in {source}: have it corrected there.")
 NOTHING_LEFT = gettext_lazy("Else nothing is left to do.")
@@ -172,14 +177,21 @@ class _Words:
         return Part(words.format(handle=handle_label(self.entry.handle, self.handle), identifier=identifier))
 
     def profile(self, pk: uuid.UUID | None) -> Part:
+        """Leads to the survivor of one that was merged since: nothing of it is on its own page any more."""
         profile = self.rows.profiles.get(pk) if pk else None
         if profile is None:
             return Part(_("a profile that is gone"))
+        survivor = self.rows.survivors.get(profile.pk)
+        if survivor is None:
+            return Part(self._name(profile), profile)
+        words = _("{name} (merged into {survivor})")
+        return Part(words.format(name=self._name(profile), survivor=self._name(survivor)), survivor)
+
+    def _name(self, profile: Profile) -> str:
         name = _cut(f"{profile.first_name} {profile.last_name}".strip())
         if self.used.setdefault(name, profile.pk) == profile.pk:
-            return Part(name or _("a profile without a name"), profile)
-        another = _("another {name}").format(name=name) if name else _("another profile without a name")
-        return Part(another, profile)
+            return name or _("a profile without a name")
+        return _("another {name}").format(name=name) if name else _("another profile without a name")
 
 
 def _taken(entry: RoutingLogEntry, words: _Words) -> Told:

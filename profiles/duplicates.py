@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -242,6 +243,13 @@ def are_dismissed(profile_ids: Collection[uuid.UUID]) -> bool:
     """Whether a person has said of any two of these live profiles that they are two people. One query."""
     rows = DuplicatePair.objects.filter(low__in=profile_ids, high__in=profile_ids, status=DISMISSED)
     return rows.exists()
+
+
+def are_all_dismissed(profile_ids: Collection[uuid.UUID]) -> bool:
+    """Whether a person has said of each two of these live profiles that they are two people. One query."""
+    rows = DuplicatePair.objects.filter(low__in=profile_ids, high__in=profile_ids, status=DISMISSED).order_by()
+    pairs = set(rows.values_list("low", "high"))
+    return len(pairs) == math.comb(len(set(profile_ids)), 2)
 
 
 def dismiss(pair_id: int, *, note: str, by: By) -> DuplicatePair:

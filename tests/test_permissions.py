@@ -97,7 +97,13 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
         **READ_ONLY | {"add": ("identities.add_apitoken",)},
         revoke=("identities.change_apitoken",),
     ),
-    **pages("identities.routinglogentry", add=NEVER, delete=NEVER, send=("identities.change_routinglogentry",)),
+    **pages(
+        "identities.routinglogentry",
+        add=NEVER,
+        delete=NEVER,
+        send=("identities.change_routinglogentry",),
+        part=("identities.change_routinglogentry&profiles.change_duplicatepair",),
+    ),
     # Django's own; who may add users must be allowed to change them.
     **pages("auth.group", history=("auth.view_group", "auth.change_group")),
     **pages(

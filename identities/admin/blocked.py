@@ -17,7 +17,7 @@ from identities.handles import mask
 from identities.models import BlockedIdentifier, Handle
 from profiles.admin.base import OperationAdmin, Question
 from profiles.auditing import By
-from profiles.models import Profile
+from profiles.models import RECORDS, Profile
 
 
 @admin.register(BlockedIdentifier)
@@ -84,6 +84,8 @@ class BlockedIdentifierAdmin(OperationAdmin):
 def _question(request: HttpRequest, blocked: BlockedIdentifier) -> Question:
     found = blocking.touched(blocked)
     sentences = [_number(found), _looked(blocked, found)]
+    if found.records is not None and found.identities:
+        sentences.append(_brought(found.records))
     if found.identities:
         sentences.append(
             _(
@@ -139,6 +141,20 @@ def _number(found: Touched) -> str:
     )
     handles = ", ".join(f"{name} ({number:,})" for name, number in found.handles.most_common(10))
     return sentence % {"number": f"{found.identities.count:,}", "profiles": of_profiles, "handles": handles}
+
+
+def _brought(records: Mapping[str, int]) -> str:
+    """What has come to profiles by these identities, and stays with them."""
+    if not records:
+        return _("No record has come by it.")
+    told = []
+    for kind, number in records.items():
+        names = RECORDS[kind]._meta
+        name = names.verbose_name if number == 1 else names.verbose_name_plural
+        more = "+" if number > blocking.MOST_COUNTED else ""
+        told.append(f"{min(number, blocking.MOST_COUNTED):,}{more} {name}")
+    sentence = _("By it came: %(records)s. They stay where they are; move those that are of somebody else.")
+    return sentence % {"records": ", ".join(told)}
 
 
 def _told(request: HttpRequest, found: Touched) -> dict[str, Any]:

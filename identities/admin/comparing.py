@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,10 +41,13 @@ REQUESTED = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A profile as it stands today; `merged` are those that the entry names and that have become part of it since."""
+
     profile: Profile
     url: str
     roles: list[str]
     went_here: bool
+    merged: list[Profile] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,34 @@ class Comparison:
         return any(row.sent for row in self.rows)
 
 
-def compare(entry: RoutingLogEntry) -> Comparison:
-    """Load the entry's profiles and lay them side by side: those it names first, then the other candidates."""
-    keys = list(dict.fromkeys(_keys(entry)))
+def compare(entry: RoutingLogEntry, survivors: Mapping[uuid.UUID, uuid.UUID]) -> Comparison:
+    """Load the entry's profiles and lay them side by side: those it names first, then the other candidates.
+
+    In: whom the ids that it names stand for today. What was merged stands under its survivor, since nothing of it is
+    anywhere else.
+    """
+    named = list(dict.fromkeys(_keys(entry)))
+    meant: dict[uuid.UUID, list[uuid.UUID]] = {}
+    for key in named:
+        if key in survivors:
+            meant.setdefault(survivors[key], []).append(key)
+    keys = list(meant)
     profiles = _profiles(keys[:MOST_SIDE_BY_SIDE])
     rest = keys[MOST_SIDE_BY_SIDE : MOST_SIDE_BY_SIDE + MOST_NAMED]
     others = Profile.objects.in_bulk(rest) if rest else {}
-    columns = [_column(entry, profiles[key]) for key in keys if key in profiles]
+    merged = {key for key in named[:MOST_NAMED] if survivors.get(key, key) != key}
+    parts = Profile.objects.in_bulk(merged) if merged else {}
+
+    def column(profile: Profile) -> Column:
+        ids = meant[profile.pk]
+        return _column(entry, profile, ids, [parts[one] for one in ids if one in parts])
+
+    columns = [column(profiles[key]) for key in keys if key in profiles]
     return Comparison(
         columns,
         [*_compared(columns, entry.payload), *_told(columns)] if columns else [],
-        [_column(entry, others[key]) for key in rest if key in others],
-        gone=len(keys[: MOST_SIDE_BY_SIDE + MOST_NAMED]) - len(profiles) - len(others),
+        [column(others[key]) for key in rest if key in others],
+        gone=len(named) - len(survivors),
     )
 
 
@@ -107,17 +126,17 @@ def _keys(entry: RoutingLogEntry) -> Sequence[uuid.UUID]:
 def _profiles(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, Any]:
     """The profiles, each with the handles of its identities: one query, and of each no more than can be counted."""
     handles = Identity.objects.filter(profile=OuterRef("pk")).order_by().values("handle_id")[: MOST_AT_ONCE + 1]
-    queryset = Profile.objects.select_related("merged_into").annotate(handles=ArraySubquery(handles))
-    return queryset.in_bulk(keys)
+    return Profile.objects.annotate(handles=ArraySubquery(handles)).in_bulk(keys)
 
 
-def _column(entry: RoutingLogEntry, profile: Profile) -> Column:
+def _column(entry: RoutingLogEntry, profile: Profile, ids: Collection[uuid.UUID], merged: list[Profile]) -> Column:
     roles = []
-    if profile.pk == entry.requested_profile_id and entry.outcome in REQUESTED:
+    if entry.requested_profile_id in ids and entry.outcome in REQUESTED:
         roles.append(str(REQUESTED[Outcome(entry.outcome)]))
-    if entry.outcome == Outcome.IDENTITY_TAKEN and profile.pk in entry.candidates:
+    if entry.outcome == Outcome.IDENTITY_TAKEN and not {*entry.candidates}.isdisjoint(ids):
         roles.append(_("it belongs to this one"))
-    return Column(profile, change_url(profile), roles, went_here=profile.pk == entry.routed_profile_id)
+    went_here = entry.routed_profile_id in ids
+    return Column(profile, change_url(profile), roles, went_here=went_here, merged=merged)
 
 
 def _compared(columns: Sequence[Column], payload: Mapping[str, Any]) -> list[Row]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,7 +15,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from identities import matching, normalising, telling
-from identities.admin import told
+from identities.admin import decisions, told
 from identities.admin.comparing import compare
 from identities.admin.timeline import others_of, timeline
 from identities.models import Handle, Identity, Pair, RoutingLogEntry
@@ -45,7 +46,10 @@ class SentIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What was sent, for reading; `raw` is all of it. `cut` is how many characters it had, when it was cut."""
+    """What was sent, for reading; `raw` is all of it. `cut` is how many characters it had, when it was cut.
+
+    `naming` are the pairs that name a profile today, as far as they may be shown in full.
+    """
 
     fields: list[SentField]
     identities: list[SentIdentity]
@@ -53,6 +57,7 @@ class Payload:
     cut: int = 0
     more: int = 0
     why: SafeString = SafeString("")
+    naming: list[Pair] = field(default_factory=list)
 
 
 def context(entry: RoutingLogEntry, *, reader: told.Reader) -> dict[str, Any]:
@@ -60,11 +65,16 @@ def context(entry: RoutingLogEntry, *, reader: told.Reader) -> dict[str, Any]:
     others = others_of(entry)
     rows = telling.about([entry, *others])
     told_of = telling.tell(entry, rows)
+    survivors = Profile.objects.survivors(entry.named)
+    # Of what has become one, nothing is left to ask.
+    is_settled = len(entry.named) > 1 and len(set(survivors.values())) == 1
+    advice = [] if is_settled else told_of.advice
     return {
         "sentence": told.linked(told_of.sentence, told_of.parts, reader=reader),
-        "advice": [told.linked(one, told_of.parts, reader=reader) for one in told_of.advice],
-        "comparison": compare(entry) if told.may_view(reader, "profiles.profile") else None,
-        "payload": _payload(entry, reader=reader),
+        "closed_by": decisions.closed_by(entry, reader=reader),
+        "advice": [told.linked(one, told_of.parts, reader=reader) for one in advice],
+        "comparison": compare(entry, survivors) if told.may_view(reader, "profiles.profile") else None,
+        "payload": _payload(entry, survivors, reader=reader),
         "timeline": timeline(entry, others, rows),
         "source": told_of.parts["source"],
         "reason": telling.reason(entry) if entry.outcome == Outcome.REFUSED else "",
@@ -86,29 +96,39 @@ def _first(entries: QuerySet[RoutingLogEntry]) -> RoutingLogEntry | None:
     return entries.only("pk").first()
 
 
-def _payload(entry: RoutingLogEntry, *, reader: told.Reader) -> Payload:
+def _payload(entry: RoutingLogEntry, survivors: Mapping[uuid.UUID, uuid.UUID], *, reader: told.Reader) -> Payload:
     payload = entry.payload
-    if payload.get("truncated") is True and "beginning" in payload:
-        return Payload([], [], format_html("<pre>{}</pre>", payload["beginning"]), cut=payload.get("bytes") or 0)
-    sent = payload.get("identities") or []
-    handles = Handle.objects.select_related("renamed_to").in_bulk({one["handle"] for one in sent})
+    is_cut = payload.get("truncated") is True and "beginning" in payload
+    sent = [] if is_cut else payload.get("identities") or []
+    handles = Handle.objects.select_related("renamed_to").in_bulk({entry.handle, *(one["handle"] for one in sent)})
     sent = [_masked(one, handles) for one in sent]
-    fields = {name: value for name, value in payload.items() if name != "identities"}
     pairs = [_pair(one, handles) for one in sent[:MOST_SENT]]
-    owned = matching.owned({pair for pair in pairs if pair is not None})
+    its_own = _pair(_masked({"handle": entry.handle, "identifier": entry.identifier}, handles), handles)
+    owned = matching.owned({pair for pair in (its_own, *pairs) if pair is not None})
     prefetch_related_objects(list(owned.values()), "profile")
+    naming = [pair for pair in dict.fromkeys([its_own, *pairs]) if pair in owned and owned[pair].profile.is_live]
+    if is_cut:
+        raw = format_html("<pre>{}</pre>", payload["beginning"])
+        return Payload([], [], raw, cut=payload.get("bytes") or 0, naming=naming)
+    fields = {name: value for name, value in payload.items() if name != "identities"}
     columns = _columns(entry)
     return Payload(
         [SentField(_label(name, columns), _value(fields[name])) for name in sorted(fields, key=_place(columns))],
         _identities(entry, list(zip(sent, pairs, strict=False)), owned, handles, reader=reader),
         pretty({**payload, "identities": sent} if "identities" in payload else payload),
         more=max(len(sent) - MOST_SENT, 0),
-        why=_why(entry, owned, handles, reader=reader),
+        why=_why(entry, survivors, owned, handles, reader=reader),
+        naming=naming,
     )
 
 
 def _why(
-    entry: RoutingLogEntry, owned: Mapping[Pair, Identity], handles: Mapping[str, Handle], *, reader: told.Reader
+    entry: RoutingLogEntry,
+    survivors: Mapping[uuid.UUID, uuid.UUID],
+    owned: Mapping[Pair, Identity],
+    handles: Mapping[str, Handle],
+    *,
+    reader: told.Reader,
 ) -> SafeString:
     """Which identity decided between several profiles, and by which rule (API.md 4, rule 2).
 
@@ -118,8 +138,9 @@ def _why(
         return SafeString("")
     current = {handle.name: handle for name in handles if (handle := _current(name, handles))}
     ranked = sorted(owned.values(), key=lambda row: (-current[row.handle_id].priority, row.pk))
-    rivals = [row for row in ranked if row.profile_id != entry.routed_profile_id]
-    if not rivals or ranked[0].profile_id != entry.routed_profile_id:
+    routed = survivors.get(entry.routed_profile_id) if entry.routed_profile_id else None
+    rivals = [row for row in ranked if row.profile_id != routed]
+    if not rivals or ranked[0].profile_id != routed:
         rule = _("Of several known identities the one whose handle has the highest priority decides, then the older.")
         return format_html("{} {}", rule, _("Priorities or owners have changed since."))
     decider, rival = (

@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from identities import reviewing, telling
-from identities.admin import log_entry, sending_page, told
+from identities.admin import decisions, log_entry, sending_page, told
 from identities.admin.dates import DatedAdmin, DatedChangeList
 from identities.admin.filters import HandleFilter, ReasonFilter, ReviewFilter, SeenFilter, SourceFilter
 from identities.forms import ReviewAllForm, ReviewForm
@@ -102,10 +102,18 @@ class RoutingLogEntryAdmin(DatedAdmin, OperationAdmin):
     def review_shown(self, entry: RoutingLogEntry) -> SafeString:
         return told.review_badge(entry)
 
-    # Sending what came by one to another profile
+    # Deciding one
 
     def get_urls(self) -> list[URLPattern]:
-        return [self.object_path("send", self.send_view), *super().get_urls()]
+        return [
+            self.object_path("send", self.send_view),
+            self.object_path("part", self.part_view),
+            *super().get_urls(),
+        ]
+
+    def part_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self.demand(request, *decisions.PART)
+        return decisions.part_page(self, request, self.object_of(request, object_id))
 
     def send_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         self.demand(request, "identities.change_routinglogentry")
@@ -186,6 +194,7 @@ class RoutingLogEntryAdmin(DatedAdmin, OperationAdmin):
     ) -> HttpResponse:
         if obj is not None:
             context |= log_entry.context(obj, reader=request.user)
+            context["deeds"] = decisions.deeds(self, obj, context["payload"].naming, reader=request.user)
             context["came"] = sending_page.came_by(self, obj, reader=request.user)
             context["title"] = capfirst(obj.get_outcome_display())
             context["show_save_and_continue"] = False

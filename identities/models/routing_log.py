@@ -166,12 +166,12 @@ class RoutingLogEntry(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        # Without the pair: its handle may have become sensitive since, and names end up in titles and messages.
+        return f"{self.get_outcome_display()} #{self.pk}"
+
     @property
     def named(self) -> set[uuid.UUID]:
         """The ids of all profiles that it names; what they mean today, `Profile.objects.survivors` says."""
         every = (*self.candidates, self.requested_profile_id, self.routed_profile_id)
         return {pk for pk in every if pk is not None}
-
-    def __str__(self) -> str:
-        # Without the pair: its handle may have become sensitive since, and names end up in titles and messages.
-        return f"{self.get_outcome_display()} #{self.pk}"

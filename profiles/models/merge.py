@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import uuid
+from collections.abc import Collection
 from typing import ClassVar
 
 from django.conf import settings
@@ -16,6 +18,14 @@ class MergeQuerySet(models.QuerySet["Merge"]):
     def live(self) -> MergeQuerySet:
         """Those that nobody has undone."""
         return self.filter(undone_at=None)
+
+    def ever_above(self, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+        """These profiles, and all of which they are or have been a part. One query more than the longest chain."""
+        found = ahead = set(ids)
+        while ahead:
+            ahead = set(self.filter(duplicate__in=ahead).values_list("survivor", flat=True)) - found
+            found = found | ahead
+        return found
 
 
 class Merge(models.Model):

@@ -116,9 +116,18 @@ def test_a_client_may_send_back_the_whole_object(api, unchanged) -> None:
         assert put(api, **(before | {"name": "shopify"})) == before
 
 
-def test_name_usage_and_auto_merge_are_not_set_here(api, unchanged) -> None:
+def test_staff_say_by_which_handles_profiles_merge_by_themselves(api, shopify) -> None:
+    assert put(api, auto_merge=True)["auto_merge"] is True
+    assert Audit.objects.get(auditable_type="handle").new_values == {"auto_merge": True}
+    assert shopify.put(f"/handles/{CARD}", {"auto_merge": False}).status_code == 403
+    assert put(api, auto_merge=False)["auto_merge"] is False
+    refused(api.put("/handles/email", {"auto_merge": True}), "builtin_handle", "body")
+    refused(api.put(f"/handles/{CARD}", {"auto_merge": "yes"}), "invalid", "auto_merge")
+
+
+def test_name_and_usage_are_not_set_here(api, unchanged) -> None:
     with unchanged():
-        put(api, usage_count=9, auto_merge=True, created_at="2000-01-01", renamed_to="pos")
+        put(api, usage_count=9, created_at="2000-01-01", renamed_to="pos")
         response = api.put(f"/handles/{CARD}", {"name": "other"})
 
     assert response.json()["data"]["name"] == CARD

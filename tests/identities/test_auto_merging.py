@@ -264,9 +264,7 @@ def test_a_pair_that_is_switched_off_merges_nobody(ada: Profile, again: Profile,
 
 
 @pytest.mark.parametrize("side", ["ada", "again"])
-def test_a_locked_profile_never_merges_by_itself(
-    side: str, ada: Profile, again: Profile, bo: Profile, by: By
-) -> None:
+def test_a_locked_profile_never_merges_by_itself(side: str, ada: Profile, again: Profile, bo: Profile, by: By) -> None:
     locked = {"ada": ada, "again": again}[side]
     Profile.objects.filter(pk=locked.pk).update(locked=True)
 

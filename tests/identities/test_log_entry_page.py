@@ -163,7 +163,7 @@ def test_identities_are_counted_no_further_than_anybody_reads(editor, entry, ada
         Identity(handle_id="pos", identifier=f"{number}", profile=ada) for number in range(205)
     )
 
-    with django_assert_max_num_queries(20) as captured:
+    with django_assert_max_num_queries(24) as captured:
         response = editor.get(page(entry))
 
     assert row_of(response, "Identities") == ["Identities", "200+", "3"]
@@ -178,7 +178,9 @@ def test_each_profile_says_what_part_it_had(editor, entry, ada, bo, by):
     assert "the data went here" not in profiles
 
     Profile.objects.filter(pk=ada.pk).update(merged_into=bo)
-    assert "Ada Lovelace merged into Bo Diddley it was sent" in section(editor.get(page(entry)), "profiles")
+    profiles = section(editor.get(page(entry)), "profiles")
+    assert "The profile Bo Diddley Ada Lovelace was merged into it it was sent for this one" in profiles
+    assert "it belongs to this one" in profiles
     Profile.objects.filter(pk=ada.pk).update(merged_into=None, profile_type="deleted")
     assert "Ada Lovelace deleted it was sent" in section(editor.get(page(entry)), "profiles")
 
@@ -536,7 +538,8 @@ def test_an_entry_costs_the_same_for_few_profiles_and_for_many(
     # Session, user, permissions twice, entry; the entry's source and by; two of the log for the same event and pair,
     # profiles and handles for the sentences; profiles, handles and labels side by side; of what was sent the handles,
     # identities and their profiles; the entries before and after; what was attached by it, and to whom it may be sent.
-    with django_assert_num_queries(20):
+    # Whom its profiles stand for today, for the page, for what may be sent, and, with those who do, for merging.
+    with django_assert_num_queries(24):
         editor.get(page(conflict))
 
     pairs = [f"pos:{number}" for number in range(5)]
@@ -548,7 +551,7 @@ def test_an_entry_costs_the_same_for_few_profiles_and_for_many(
             add(Profile.objects.create(first_name=f"{number}"), "pos:1", by=by)
 
     big = RoutingLogEntry.objects.filter(outcome="conflict").latest("pk")
-    with django_assert_num_queries(20):
+    with django_assert_num_queries(24):
         editor.get(page(big))
 
 

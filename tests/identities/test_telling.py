@@ -194,7 +194,7 @@ def test_every_outcome_is_told_in_words_of_its_own(outcome: str) -> None:
 
 def test_each_sentence_says_what_one_can_do() -> None:
     assert advice(**TAKEN) == [
-        "If both are one person, say so in the note: the two profiles should become one.",
+        "If both are one person, merge the two profiles.",
         "If Loyalty card 1804974 really belongs to Ada Lovelace, move it there.",
         "Else it is wrong in Klaviyo: have it corrected there.",
     ]
