@@ -16,6 +16,7 @@ from typing import Any
 from django.db import connection
 
 from identities.models import Extension, Handle, RoutingLogEntry
+from profiles import duplicates
 from profiles.models import Profile, Transaction
 
 # What people read as "so many or more".
@@ -73,6 +74,11 @@ def anonymous_transactions() -> Count:
     """How many transactions are nobody's."""
     few = Transaction.objects.anonymous().order_by().values("pk")[: MOST_COUNTED + 1]
     return Count.up_to(MOST_COUNTED, few.count())
+
+
+def open_duplicates() -> Count:
+    """How many pairs of profiles the queue of duplicates offers."""
+    return Count.up_to(MOST_COUNTED, duplicates.offered().values("pk")[: MOST_COUNTED + 1].count())
 
 
 def open_entries() -> dict[str, Count]:

@@ -181,6 +181,43 @@ class UndeleteForm(forms.Form):
     profile_type = forms.ChoiceField(label=_("Type"), choices=NEW_PROFILE_TYPES, initial=Profile.Type.ACTIVE)
 
 
+class MergeForm(forms.Form):
+    """Why profiles are merged. In one line, so that Enter answers the question."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=1000,
+        required=False,
+        widget=forms.TextInput({"class": "vTextField", "autofocus": True, "autocomplete": "off"}),
+        help_text=_("How you know that they are one person. It stays with the merge."),
+    )
+
+
+class DismissForm(forms.Form):
+    """Of which pairs somebody says that they are not the same person, and how they know. A single one is no choice."""
+
+    pairs = forms.MultipleChoiceField(
+        label=_("Which of them?"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _("Choose one pair at least.")},
+    )
+    note = forms.CharField(
+        label=_("Note"),
+        max_length=1000,
+        required=False,
+        widget=forms.TextInput({"class": "vTextField", "autofocus": True, "autocomplete": "off"}),
+        help_text=_("How you know that they are two people. It stays with the pair."),
+    )
+
+    def __init__(self, *args: Any, pairs: Sequence[tuple[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["pairs"]
+        field.choices = pairs  # type: ignore[attr-defined]
+        field.initial = [key for key, _label in pairs]
+        if len(pairs) == 1:
+            field.widget = forms.MultipleHiddenInput()
+
+
 class HappenedForm(forms.Form):
     """Of all that happened to a profile, what to show. Every field may be left empty; days are the reader's."""
 

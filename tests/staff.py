@@ -118,15 +118,25 @@ class Form(HTMLParser):
         if not self.is_sent_back:
             return
         if tag == "input" and name and kind not in ("submit", "checkbox", "radio"):
-            self.data[name] = value
+            self.fill(name, value)
         elif tag == "input" and name and kind in ("checkbox", "radio") and "checked" in found:
-            self.data[name] = value or "on"
+            self.fill(name, value or "on")
         elif tag == "textarea":
             self.text, self.data[name] = name, ""
         elif tag == "select":
             self.choice, self.data[name] = name, ""
         elif tag == "option" and "selected" in found:
             self.data[self.choice] = value
+
+    def fill(self, name: str, value: str) -> None:
+        """Of one name there may be several values."""
+        known = self.data.get(name)
+        if known is None:
+            self.data[name] = value
+        elif isinstance(known, list):
+            known.append(value)
+        else:
+            self.data[name] = [known, value]
 
     def handle_data(self, data: str) -> None:
         if self.text:

@@ -16,8 +16,19 @@ from identities import routing
 from identities.handles import Sent
 from identities.models import ApiToken, BlockedIdentifier, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
+from profiles import duplicates
 from profiles.auditing import By
-from profiles.models import FIRST_POINT_DEFINITION, RECORDS, Audit, Move, Profile, ProfileBatch, RewardDefinition
+from profiles.duplicates import Found
+from profiles.models import (
+    FIRST_POINT_DEFINITION,
+    RECORDS,
+    Audit,
+    DuplicatePair,
+    Move,
+    Profile,
+    ProfileBatch,
+    RewardDefinition,
+)
 from profiles.refusing import Refused
 from tests.cast import came
 from tests.staff import signed_in
@@ -61,7 +72,19 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     ("admin:view_on_site", "GET"): STAFF,
     ("admin:app_list", "GET"): STAFF,
     ("admin:autocomplete", "GET"): ("identities.view_handle", "identities.change_handle"),
-    **pages("profiles.profile", undelete=("profiles.change_profile",)),
+    **pages(
+        "profiles.profile",
+        undelete=("profiles.change_profile",),
+        merge=("profiles.merge_profile&profiles.view_profile",),
+        duplicates=("profiles.view_duplicatepair&profiles.view_profile",),
+    ),
+    **pages(
+        "profiles.duplicatepair",
+        **READ_ONLY,
+        dismiss=("profiles.change_duplicatepair",),
+        reopen=("profiles.change_duplicatepair",),
+        skip=("profiles.view_duplicatepair",),
+    ),
     **pages("profiles.audit", **READ_ONLY),
     **pages("profiles.move", **READ_ONLY),
     **pages("profiles.transaction", **READ_ONLY, move=("profiles.change_transaction",)),
@@ -223,6 +246,7 @@ NAMELESS = {
         for model in (
             "profiles/profile",
             "profiles/audit",
+            "profiles/duplicatepair",
             "profiles/move",
             *(f"profiles/{kind}" for kind in (*RECORDS, "pointdefinition", "rewarddefinition")),
             "identities/identity",
@@ -247,6 +271,8 @@ def rows(ada: Profile, by: By) -> dict[str, Any]:
     bo = Profile.objects.create(first_name="Bo")
     with pytest.raises(Refused):
         routing.add(bo.pk, Sent("loyalty-card", "1804974"), by=by, source=None)
+    duplicates.note([Found(ada.pk, bo.pk, {})])
+    pair = DuplicatePair.objects.get()
     move = Move.objects.create(subject_type="identity", subject_key="1", from_profile=bo, to_profile=ada, by=by.user)
     token, _plain = ApiToken.issue(user=by.user, name="Mine", scopes=[])
     entry, audit = RoutingLogEntry.objects.get(), Audit.objects.latest("pk")
@@ -260,6 +286,7 @@ def rows(ada: Profile, by: By) -> dict[str, Any]:
         "routinglogentry": entry.pk,
         "audit": audit.pk,
         "move": move.pk,
+        "duplicatepair": pair.pk,
         **{kind: came(model, "loyalty-card:1804974", by=by).pk for kind, model in RECORDS.items()},
         "pointdefinition": FIRST_POINT_DEFINITION,
         "rewarddefinition": RewardDefinition.objects.create(name="Birthday", handle="birthday").pk,

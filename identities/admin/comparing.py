@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 from identities.models import BUILT_IN, Handle, Identity, RoutingLogEntry
 from identities.telling import handle_label
 from profiles.admin.base import MOST_AT_ONCE, change_url
+from profiles.admin.merge_words import birth_date
 from profiles.models import Profile
 from profiles.models.profile import fold_name
 
@@ -101,21 +102,6 @@ def compare(entry: RoutingLogEntry, survivors: Mapping[uuid.UUID, uuid.UUID]) ->
         [column(others[key]) for key in rest if key in others],
         gone=len(named) - len(survivors),
     )
-
-
-def birth_date(year: Any, month: Any, day: Any) -> str:
-    """A birth date of which parts may be unknown, as people write it."""
-    try:
-        date = datetime.date(int(year or 2000), int(month or 1), int(day or 1))
-    except (TypeError, ValueError, OverflowError):
-        return "-".join(str(part) for part in (year, month, day) if part)
-    if year and month and day:
-        return date_format(date, "DATE_FORMAT")
-    if month and day:
-        return date_format(date, "MONTH_DAY_FORMAT")
-    if year and month:
-        return date_format(date, "YEAR_MONTH_FORMAT")
-    return "-".join(str(part) for part in (year, month, day) if part)
 
 
 def _keys(entry: RoutingLogEntry) -> Sequence[uuid.UUID]:

@@ -1,18 +1,23 @@
-"""What the lists of records are filtered by. Each has its index."""
+"""What the lists of records and of duplicates are filtered by. Each has its index."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from profiles import duplicates
 from profiles.admin.record_words import TIMES
+from profiles.evidence import KINDS
+from profiles.models import DuplicatePair
 
 
 class OwnerFilter(SimpleListFilter):
@@ -66,3 +71,50 @@ class VoidFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(is_void=self.value() == "yes") if self.value() in ("yes", "no") else queryset
+
+
+class PairStatusFilter(SimpleListFilter):
+    """Pairs of the queue by what has become of them: what is offered, unless something else is asked for."""
+
+    title = gettext_lazy("status")
+    parameter_name = "status__exact"
+
+    OPEN = DuplicatePair.Status.OPEN
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
+        return list(DuplicatePair.Status.choices)
+
+    def value(self) -> str:
+        return super().value() or self.OPEN
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        # Without the choice that Django puts first: nothing chosen means open here.
+        for lookup, title in self.lookup_choices:
+            query_string = changelist.get_query_string({self.parameter_name: lookup})
+            yield {"selected": self.value() == lookup, "query_string": query_string, "display": title}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == self.OPEN:
+            return queryset & duplicates.offered()
+        return queryset.filter(status=self.value())
+
+
+class EvidenceFilter(SimpleListFilter):
+    """Pairs of the queue by what speaks for them."""
+
+    title = gettext_lazy("evidence")
+    # Not as a column is called: the address could else ask for a whole evidence, which no index has.
+    parameter_name = "kind"
+
+    LABELS: ClassVar[dict[str, Any]] = {
+        "conflict": gettext_lazy("named by the same data"),
+        "details": gettext_lazy("same name, birth date or address"),
+        "email": gettext_lazy("same mailbox"),
+        "phone": gettext_lazy("same phone"),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
+        return [(word, self.LABELS.get(word, word)) for word in KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(evidence__has_key=self.value()) if self.value() in KINDS else queryset

@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -15,8 +15,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from identities import matching, releasing, routing
 from identities.handles import mask, shown
 from identities.models import Handle
-from profiles.admin import profile_page
+from profiles.admin import merge_page, profile_duplicates, profile_page
 from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, change_url, link
+from profiles.admin.merge_asked import url_of
 from profiles.auditing import By
 from profiles.forms import ProfileForm, UndeleteForm
 from profiles.models import Profile, ProfileQuerySet
@@ -36,7 +37,7 @@ class ProfileAdmin(OperationAdmin):
     search_help_text = gettext_lazy(
         "A name or its beginning, a profile id, an e-mail, a phone number or any other identifier, whole."
     )
-    actions = ["delete_selected"]
+    actions = ["merge_selected", "delete_selected"]
     readonly_fields = ["id", "merged_into", "reviewed_at", "deleted_at", "created_at", "updated_at"]
     fieldsets = [
         (
@@ -83,7 +84,12 @@ class ProfileAdmin(OperationAdmin):
         return [(name, {**first, "fields": first["fields"][1:]}), more]
 
     def get_urls(self) -> list[URLPattern]:
-        return [self.object_path("undelete", self.undelete_view), *super().get_urls()]
+        return [
+            path("merge/", self.admin_site.admin_view(self.merge_view), name="profiles_profile_merge"),
+            self.object_path("duplicates", self.duplicates_view),
+            self.object_path("undelete", self.undelete_view),
+            *super().get_urls(),
+        ]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Profile], search_term: str
@@ -109,6 +115,10 @@ class ProfileAdmin(OperationAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Profile | None = None) -> bool:
         return super().has_delete_permission(request, obj) and (obj is None or obj.is_live)
+
+    def has_merge_permission(self, request: HttpRequest) -> bool:
+        """For the action, and for the page that it leads to, which shows everything of them."""
+        return request.user.has_perms(["profiles.merge_profile", "profiles.view_profile"])
 
     # Writing
 
@@ -138,7 +148,30 @@ class ProfileAdmin(OperationAdmin):
             context |= profile_page.context(request, obj) | {"title": obj.full_name, "subtitle": None}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
+    # Merging
+
+    @admin.action(permissions=["merge"], description=gettext_lazy("Merge selected profiles"))
+    def merge_selected(self, request: HttpRequest, queryset: QuerySet[Profile]) -> HttpResponse | None:
+        """To the page on which they stand side by side; nothing is merged here."""
+        most = merge_page.MOST_PROFILES
+        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: most + 1])
+        if not 2 <= len(ids) <= most:
+            messages.error(request, _("Choose two profiles at least, and %(most)s at most.") % {"most": most})
+            return None
+        return HttpResponseRedirect(url_of(ids))
+
+    def merge_view(self, request: HttpRequest) -> HttpResponse:
+        self.demand(request, "profiles.merge_profile", "profiles.view_profile")
+        return merge_page.merge_page(self, request)
+
+    def duplicates_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self.demand(request, "profiles.view_duplicatepair", "profiles.view_profile")
+        return profile_duplicates.page(self, request, self.object_of(request, object_id))
+
     def get_object_tools(self, request: HttpRequest, obj: Profile) -> list[tuple[str, str]]:
+        may_find = request.user.has_perms(["profiles.view_duplicatepair", "profiles.view_profile"])
+        if obj.is_live and may_find:
+            return [(self.object_url("duplicates", obj), _("Find duplicates"))]
         if obj.profile_type == Profile.Type.DELETED and request.user.has_perm("profiles.change_profile"):
             return [(self.object_url("undelete", obj), _("Undelete"))]
         return []
