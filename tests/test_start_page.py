@@ -460,7 +460,7 @@ def test_the_page_costs_the_same_for_little_and_for_much(by, django_assert_num_q
     log(by, 50, "refused")
 
     assert ApiToken.objects.count() == 0
-    assert len(little) == 15
+    assert len(little) == 17
     with django_assert_num_queries(len(little)):
         reader.get(START)
 

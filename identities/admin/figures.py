@@ -145,6 +145,10 @@ def audits_url(*, account: int, since: datetime.datetime, before: datetime.datet
     return _list("profiles_audit", {"by__id__exact": account, **_between(since, before)})
 
 
+def duplicates_url() -> str:
+    return _list("profiles_duplicatepair", {})
+
+
 def anonymous_transactions_url() -> str:
     return _list("profiles_transaction", {OwnerFilter.parameter_name: OwnerFilter.NOBODY})
 

@@ -23,8 +23,10 @@ from identities.admin.told import may_view
 from identities.counting import Count
 from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
 from identities.models.api_token import SOON
+from profiles import duplicates
 from profiles.admin.base import change_url
 from profiles.admin.charts import Bars
+from profiles.models import DuplicatePair
 
 DAYS = 30
 MOST_HANDLES = 8
@@ -87,10 +89,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
+    """A number that leads to its list; `first` leads to the one row of it with which to begin."""
+
     label: Any
     number: str
     meaning: Any
     url: str
+    first: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """How many pairs the queue of duplicates offers, and the likeliest of them."""
+
+    count: Count
+    likeliest: DuplicatePair | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,7 @@ class Undocumented:
 def context(request: HttpRequest) -> dict[str, Any]:
     blocks: dict[str, tuple[tuple[str, ...], Callable[[], Any]]] = {
         "log": (("identities.routinglogentry",), counting.open_entries),
+        "duplicates": (("profiles.duplicatepair",), _duplicates),
         "handles": (("identities.handle",), _undocumented),
         "tokens": (("identities.apitoken",), _expiring_tokens),
         "arrivals": (("identities.identity",), _arrivals),
@@ -131,11 +145,13 @@ def context(request: HttpRequest) -> dict[str, Any]:
         for name, (models, make) in blocks.items()
         if all(may_view(request.user, model) for model in models)
     }
-    log, tokens = shown.pop("log", None), shown.pop("tokens", None)
+    log, tokens, pairs = (shown.pop(name, None) for name in ("log", "tokens", "duplicates"))
+    anonymous = shown.pop("anonymous", None)
     if log is not None:
-        shown["verdict"] = _verdict(log, shown.get("handles"), tokens)
-        shown["figures"] = [*_figures(log), *_anonymous(shown.pop("anonymous", None))]
-    shown.pop("anonymous", None)
+        shown["verdict"] = _verdict(log, pairs, shown.get("handles"), tokens)
+        shown["figures"] = [*_possible_duplicates(pairs), *_figures(log), *_anonymous(anonymous)]
+    elif pairs is not None:
+        shown["figures"] = _possible_duplicates(pairs)
     if may_view(request.user, "identities.identity") and not Identity.objects.exists():
         shown = _without_empty(shown) | {"first_steps": _first_steps(request)}
     return {"start": shown}
@@ -153,10 +169,12 @@ def _without_empty(shown: dict[str, Any]) -> dict[str, Any]:
 # The answer
 
 
-def _verdict(log: Mapping[str, Count], handles: Undocumented | None, tokens: Count | None) -> Verdict:
+def _verdict(
+    log: Mapping[str, Count], pairs: Duplicates | None, handles: Undocumented | None, tokens: Count | None
+) -> Verdict:
     """How much waits for a person, of which kinds, each leading to its list."""
     waiting = Count.total(log[outcome] for outcome in UNDECIDED)
-    also = _also(handles, tokens)
+    also = _also(pairs, handles, tokens)
     sentence = _("Nothing needs a person today.")
     if waiting.value:
         needs = ngettext(
@@ -179,9 +197,16 @@ def _parts(log: Mapping[str, Count]) -> list[Part]:
     ]
 
 
-def _also(handles: Undocumented | None, tokens: Count | None) -> list[Part]:
+def _also(pairs: Duplicates | None, handles: Undocumented | None, tokens: Count | None) -> list[Part]:
     """What waits for a person outside the routing log."""
     parts = []
+    if pairs is not None and pairs.count.value:
+        text = ngettext(
+            "%(number)s pair of profiles may be one person.",
+            "%(number)s pairs of profiles may be one person.",
+            pairs.count.value,
+        )
+        parts.append(Part(text % {"number": number(pairs.count)}, figures.duplicates_url()))
     if handles is not None and handles.count.value:
         text = ngettext(
             "%(number)s handle is in use that nobody has documented.",
@@ -213,6 +238,25 @@ def _figures(log: Mapping[str, Count]) -> list[Figure]:
     ]
 
 
+def _possible_duplicates(pairs: Duplicates | None) -> list[Figure]:
+    """Profiles that may be one person, and the pair to begin with."""
+    if pairs is None:
+        return []
+    first = None
+    if pairs.likeliest is not None:
+        words = {"one": pairs.likeliest.low.full_name, "other": pairs.likeliest.high.full_name}
+        first = Part(_("Begin with the likeliest: %(one)s, %(other)s") % words, change_url(pairs.likeliest))
+    return [
+        Figure(
+            _("Possible duplicates"),
+            number(pairs.count),
+            _("Two profiles that may be one person."),
+            figures.duplicates_url() if pairs.count.value else "",
+            first,
+        )
+    ]
+
+
 def _anonymous(found: Count | None) -> list[Figure]:
     """Sales that nobody can be told apart by; when there are any."""
     if found is None or not found.value:
@@ -222,6 +266,11 @@ def _anonymous(found: Count | None) -> list[Figure]:
 
 
 # The blocks
+
+
+def _duplicates() -> Duplicates:
+    likeliest = duplicates.offered().select_related("low", "high").first()
+    return Duplicates(counting.open_duplicates(), likeliest)
 
 
 def _undocumented() -> Undocumented:
