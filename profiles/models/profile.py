@@ -68,19 +68,6 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
             raise Profile.DoesNotExist
         return survivors[0]
 
-
-# By key alone, from one profile to the next: chains stay chains (DESIGN 5), and whoever asks is one hop away.
-_SURVIVING = """
-    WITH RECURSIVE line AS (
-        SELECT id, merged_into_id FROM profiles_profile WHERE id = %s
-        UNION
-        SELECT next.id, next.merged_into_id
-        FROM profiles_profile AS next JOIN line ON next.id = line.merged_into_id
-    )
-    SELECT profile.* FROM profiles_profile AS profile JOIN line ON line.id = profile.id
-    WHERE line.merged_into_id IS NULL
-"""
-
     def survivors(self, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
         """What each of these ids means today, as `surviving` tells of one. One query, however long the chains.
 
@@ -102,6 +89,19 @@ _SURVIVING = """
                 [list(ids)],
             )
             return dict(cursor.fetchall())
+
+
+# By key alone, from one profile to the next: chains stay chains (DESIGN 5), and whoever asks is one hop away.
+_SURVIVING = """
+    WITH RECURSIVE line AS (
+        SELECT id, merged_into_id FROM profiles_profile WHERE id = %s
+        UNION
+        SELECT next.id, next.merged_into_id
+        FROM profiles_profile AS next JOIN line ON next.id = line.merged_into_id
+    )
+    SELECT profile.* FROM profiles_profile AS profile JOIN line ON line.id = profile.id
+    WHERE line.merged_into_id IS NULL
+"""
 
 
 class Profile(models.Model):
