@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from identities import batching, cataloguing, moving, routing, sending
-from identities.handles import Sent
 from identities.models import Extension, Handle, Identity, RoutingLogEntry
 from identities.recording import Recorded
 from profiles import duplicates, merging
@@ -27,6 +26,7 @@ from tests.cast import (
     pairs_of,
     records_of,
     route,
+    sent,
     undo,
     update,
     value_of,
@@ -504,7 +504,7 @@ def test_a_merge_by_hand_and_one_by_itself_that_meet_in_opposite_directions_are_
 
 def test_an_extensions_write_merges_in_its_name(ada: Profile, again: Profile, bo: Profile, shopify: Extension) -> None:
     routing.route(
-        [Sent(*pair.split(":")) for pair in BOTH],
+        [sent(pair) for pair in BOTH],
         fields={},
         contact={},
         by=By(shopify.service_account),

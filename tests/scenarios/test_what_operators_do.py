@@ -53,7 +53,8 @@ def key(profile: dict[str, Any]) -> uuid.UUID:
 def spent(api: Caller, profile_id: Any) -> float:
     """What somebody has spent, as a report adds it up."""
     sales = api.data(f"/profiles/{profile_id}/transactions", {"page[size]": 200})
-    return round(sum(one["total"] for one in sales), 2)
+    total: float = sum(one["total"] for one in sales)
+    return round(total, 2)
 
 
 def entry_of(answer: dict[str, Any]) -> RoutingLogEntry:
