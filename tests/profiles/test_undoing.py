@@ -124,6 +124,7 @@ def test_what_an_identity_brought_before_it_was_moved_away_or_deleted_goes_home(
     done = undo(one, by=by)
 
     assert records_of(again) == [by_moved, by_deleted]
+    assert pairs_of(again) == [], "The one pair is another's by now, the other is gone."
     assert (done.tallies["identity"].moved, done.tallies["identity"].deleted) == (1, 1)
     assert {row["why"] for row in done.left} == {"moved", "deleted"}
     assert records_of(ada) == [later]
@@ -146,6 +147,22 @@ def test_what_was_moved_by_hand_stays_and_moved_back_counts_as_not_moved(by: By)
     assert records_of(again) == [returns]
     assert records_of(third) == [stays]
     assert done.tallies["transaction"].moved == 1
+
+
+def test_what_was_moved_to_somebody_who_was_merged_since_stays_with_them(by: By) -> None:
+    ada, third = known("loyalty-card:1", by=by), known("loyalty-card:3", by=by)
+    again = known("loyalty-card:2", by=by)
+    sale = came(Transaction, "loyalty-card:2", by=by)
+    (one,) = merge(ada, again, by=by)
+    moving_records.move_record(Transaction, sale.pk, to=third.pk, reason="", by=by)
+    (another,) = merge(ada, third, by=by)
+
+    done = undo(one, by=by)
+
+    assert records_of(ada) == [sale]
+    assert done.tallies["transaction"].moved == 1
+    undo(another, by=by)
+    assert records_of(third) == [sale]
 
 
 def test_a_field_written_since_stays_and_is_reported(by: By) -> None:
