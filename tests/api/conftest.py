@@ -24,6 +24,7 @@ from profiles.models import (
     CustomAttribute,
     DuplicatePair,
     Interaction,
+    Merge,
     Point,
     Profile,
     Reward,
@@ -280,6 +281,12 @@ def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
         )
         for _number in range(count)
     )
+    now = timezone.now()
+    # Undone, since the profiles are live.
+    Merge.objects.bulk_create(
+        Merge(survivor_id=ada["id"], duplicate=profile, by=operator, undone_by=operator, undone_at=now)
+        for profile in profiles
+    )
     Audit.objects.bulk_create(
         Audit(by=operator, event="created", auditable_type="identity", auditable_key=str(number), profile_id=ada["id"])
         for number in range(count)
@@ -291,7 +298,6 @@ def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
         CustomAttribute(profile=profile, namespace="club", handle="tier", type="string", value="gold", text="gold")
         for profile in profiles
     )
-    now = timezone.now()
     definition = RewardDefinition.objects.bulk_create(
         RewardDefinition(name="Gift", handle=uuid.uuid4().hex) for _number in range(count)
     )[0]

@@ -17,6 +17,9 @@ from tests.api.conftest import CARD, KINDS, Caller, not_found, points, refused, 
 
 pytestmark = pytest.mark.django_db
 
+PREVIEW = ("/preview", "")
+MERGING = {"source_profile_id": "{id}", "destination_profile_id": "{id}", "fields": {}, "handles": {}, "plan": None}
+
 # Every route that takes a body, with one that is good. {id}: Ada's, {identity}: her card's.
 WRITES = [
     ("POST", "/profiles", {"first_name": "Eve", "identities": [{"handle": "pos", "identifier": "1"}]}),
@@ -46,11 +49,17 @@ WRITES = [
     *(("POST", f"/{kind}/{{{kind}}}/move", {"profile_id": "{id}", "reason": "Because."}) for kind in KINDS),
     ("POST", "/duplicates/{duplicate}/dismiss", {"note": "Sisters."}),
     ("POST", "/duplicates/{duplicate}/merge", {"destination_profile_id": "{id}", "reason": "Because."}),
+    *(
+        ("POST", f"/profiles/merge{end}", {**MERGING, "source_profile_ids": [], "reason": "Because."})
+        for end in PREVIEW
+    ),
+    *(("POST", f"/merges/{{merge}}/undo{end}", {"reason": "Because."}) for end in PREVIEW),
+    *(("POST", f"/profiles/{{id}}/split{end}", {"identity_ids": [1], "profile_id": "{id}"}) for end in PREVIEW),
     ("PUT", "/handles/loyalty-card", {"label": "Card"}),
     ("POST", "/auth/api-tokens", {"name": "Till", "scopes": []}),
 ]
 RECORD_LISTS = [*(f"/{kind}" for kind in KINDS), "/rewards/definitions"]
-LISTS = ["/profiles", "/identities", "/handles", "/routing-log", "/duplicates", "/audits", *RECORD_LISTS]
+LISTS = ["/profiles", "/identities", "/handles", "/routing-log", "/duplicates", "/merges", "/audits", *RECORD_LISTS]
 
 HOSTILE = [
     "'; DROP TABLE profiles_profile; --",
@@ -75,6 +84,9 @@ def writes(api, ada):
     definition = api.post("/rewards/definitions", {"name": "Birthday", "handle": "birthday", "value": 5})
     (ids["duplicate"],) = duplicates.note([Found(uuid.UUID(ada["id"]), uuid.UUID(api.profile()["id"]), {})])
     ids["definition"] = definition.json()["data"]["id"]
+    pair = [api.profile(first_name=name)["id"] for name in ("Cy", "Cyrus")]
+    merging = {"source_profile_id": pair[0], "destination_profile_id": pair[1]}
+    (ids["merge"],) = api.post("/profiles/merge", merging).json()["merges"]
     return [(method, path.format(**ids), good) for method, path, good in WRITES]
 
 

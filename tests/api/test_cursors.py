@@ -26,7 +26,17 @@ from identities import matching
 from identities.models import Handle, Identity, RoutingLogEntry
 from omneo_identity.api.routers import paths
 from omneo_identity.api.views import ApiViewSet, document
-from profiles.models import Audit, DuplicatePair, Interaction, Point, Profile, Reward, RewardDefinition, Transaction
+from profiles.models import (
+    Audit,
+    DuplicatePair,
+    Interaction,
+    Merge,
+    Point,
+    Profile,
+    Reward,
+    RewardDefinition,
+    Transaction,
+)
 from tests import plans
 from tests.api.conftest import CARD, refused, rows, statements
 
@@ -112,6 +122,7 @@ LISTED = (
     Handle,
     Identity,
     Interaction,
+    Merge,
     Point,
     Profile,
     Reward,
@@ -409,7 +420,7 @@ def big(api, ada, operator, twenty_thousand) -> set[str]:
     """
     rows(api, ada, operator, 1)
     with connection.cursor() as cursor:
-        for model in (Audit, Interaction, Point, Reward, RoutingLogEntry, Transaction):
+        for model in (Audit, Interaction, Merge, Point, Reward, RoutingLogEntry, Transaction):
             table = model._meta.db_table
             cursor.execute(
                 f"""

@@ -113,6 +113,8 @@ def test_every_write_is_answered_again(api, ada, bo, unchanged) -> None:
         ("POST", "/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}, 201),
         ("PUT", f"{profile}/attributes/custom/club:tier", {"type": "string", "value": "gold"}, 200),
         ("POST", "/profiles/availability", {"email": "ada@example.com"}, 200),
+        ("POST", f"{profile}/split", {"contacts": ["ada@example.com"]}, 200),
+        ("POST", "/profiles/merge", {"source_profile_id": bo["id"], "destination_profile_id": ada["id"]}, 200),
         ("DELETE", profile, b"", 204),
         ("PUT", f"{profile}/update-type", {"profile_type": "active"}, 200),
     ]

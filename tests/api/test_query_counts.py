@@ -45,6 +45,8 @@ LISTS = [
     ("/duplicates?filter[profile_id]={id}", TOKEN + ROWS + 3),  # The profile, which may be merged.
     ("/audits", TOKEN + ROWS),
     ("/audits?filter[event]=created", TOKEN + ROWS),
+    ("/merges", TOKEN + ROWS),
+    ("/merges?filter[survivor]={id}", TOKEN + ROWS),
     ("/auth/access-tokens", TOKEN + 1),
     ("/profiles/{id}/identities", TOKEN + 2),  # The profile, which may be merged, and its identities.
 ]

@@ -93,8 +93,12 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
     definition = api.post("/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}).json()["data"]
     queued = api.post("/profiles/batch", {"match_criteria": "email", "profiles": [{"email": ada["email"]}]})
     (pair,) = duplicates.note([Found(uuid.UUID(ada["id"]), uuid.UUID(bo["id"]), {})])
+    cy, cyrus = (api.profile(first_name=name)["id"] for name in ("Cy", "Cyrus"))
+    merge = api.post("/profiles/merge", {"source_profile_id": cy, "destination_profile_id": cyrus})
     return {
         "pair_id": pair,
+        "destination_profile_id": ada["id"],
+        "source_profile_id": bo["id"],
         "record_id": records_of_one_id(api),
         "definition_id": definition["id"],
         "external_id": "T7-1",
@@ -111,6 +115,7 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
         "token_id": caller("read-profiles").token.pk,
         "email": ada["email"],
         "match_criteria": card.handle_id,
+        "merge_id": merge.json()["merges"][0],
         "batch_id": queued.json()["data"]["batch_id"],
     }
 

@@ -13,8 +13,8 @@ from django.utils import timezone
 from identities import recording
 from identities.models import Identity
 from identities.recording import Incoming
-from profiles.models import Interaction, Point, Profile, Record, Reward, Transaction
-from tests.api.conftest import conflict, not_found, refused
+from profiles.models import Interaction, Point, Record, Reward, Transaction
+from tests.api.conftest import Caller, conflict, not_found, refused
 from tests.cast import came, sent
 
 KINDS: dict[str, type[Record]] = {"transactions": Transaction, "interactions": Interaction, "rewards": Reward}
@@ -141,11 +141,15 @@ def test_why_asks_for_a_record_by_kind_and_id(api, ada, record) -> None:
 
 
 @pytest.fixture
-def merged(ada: dict[str, Any], bo: dict[str, Any]) -> dict[str, Any]:
+def merged(api: Caller, ada: dict[str, Any], bo: dict[str, Any]) -> dict[str, Any]:
     """Ada's profile, whose columns stand still since it was merged into Bo's."""
-    Identity.objects.filter(profile=ada["id"]).update(profile=bo["id"])
-    Profile.objects.filter(pk=ada["id"]).update(merged_into=bo["id"])
-    return ada
+    put = api.put(f"/profiles/{ada['id']}/attributes/custom/size:shoe", {"value": 38})
+    assert put.status_code == 200
+    api.put(f"/profiles/{ada['id']}", {"birth_date": "1990-12-10", "attributes": {"comms": {"sms": True}}})
+    copy: dict[str, Any] = api.data(f"/profiles/{ada['id']}")
+    body = {"source_profile_id": ada["id"], "destination_profile_id": bo["id"]}
+    assert api.post("/profiles/merge", body).status_code == 200
+    return copy
 
 
 @pytest.mark.parametrize("path", ["", "/identities", "/balances", "/attributes/custom", "/identities/loyalty-card"])
@@ -167,13 +171,57 @@ def test_a_living_profiles_own_id_needs_no_such_word(api, ada) -> None:
 
 
 def test_an_old_copy_sent_back_to_a_merged_id_changes_only_what_differs_from_it(api, merged, bo) -> None:
+    api.put(
+        f"/profiles/{bo['id']}",
+        {
+            "birth_date": "1977-01-02",
+            "joined_at": "2020-02-02 00:00:00",
+            "tags": ["vip"],
+            "attributes": {"comms": {"sms": False}, "appearance": {"hair": "red"}},
+            "custom_attributes": {"size": {"shoe": 44}},
+        },
+    )
+    before = api.data(f"/profiles/{bo['id']}")
+
     response = api.put(f"/profiles/{merged['id']}", {**merged, "title": "Dr"})
 
     assert response.status_code == 200, response.content
     data = response.json()["data"]
     assert (data["id"], data["merged_from"]) == (bo["id"], merged["id"])
+    assert {name for name in before if before[name] != data[name]} <= {"title", "updated_at"}
     assert (data["title"], data["first_name"], data["email"]) == ("Dr", "Bo", "bo@example.com")
     assert response["Content-Location"].endswith(bo["id"])
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ({"birth_date": "1990-12-11"}, {"birth_date": "1990-12-11"}),
+        ({"birth_year": 1990, "birth_month": 12, "birth_day": 11}, {"birth_date": "1990-12-11"}),
+        ({"birth_date": "1990-12-10", "birth_day": 11}, {"birth_date": "1990-12-11"}),
+        ({"attributes": {"comms": {"sms": True}, "dates": [1]}}, {"comms": {"sms": False}, "dates": [1]}),
+        ({"custom_attributes": {"size": {"shoe": 38, "hat": 56}}}, {"shoe": 44, "hat": 56}),
+        ({"custom_attributes": {"size": {"shoe": 39}}}, {"shoe": 39}),
+        ({"joined_at": "2019-01-01 00:00:00"}, {"joined_at": "2019-01-01 00:00:00"}),
+        ({"email": "ada@example.com"}, {"email": "bo@example.com"}),
+        ({"email": "new@example.com"}, {"email": "new@example.com"}),
+    ],
+)
+def test_what_a_client_has_changed_in_its_old_copy_is_written_whole(api, merged, bo, sent, shown) -> None:
+    api.put(
+        f"/profiles/{bo['id']}",
+        {
+            "birth_date": "1977-01-02",
+            "attributes": {"comms": {"sms": False}},
+            "custom_attributes": {"size": {"shoe": 44}},
+        },
+    )
+    whole = {name: merged[name] for name in ("birth_year", "birth_month", "birth_day")} if "birth_date" in sent else {}
+
+    data = api.put(f"/profiles/{merged['id']}", {**whole, **sent}).json()["data"]
+
+    flat = {**data, **data["attributes"], **data["custom_attributes"]["size"]}
+    assert {name: flat[name] for name in shown} == shown
 
 
 def test_writes_of_data_to_a_merged_id_go_to_the_survivor(api, merged, bo) -> None:
@@ -255,3 +303,62 @@ def test_whoever_finds_profiles_by_any_identifier_may_have_their_records_along(a
     for path in ("/identities/search-profile/1804974?", "/identities/search-profile?identifier=1804974&"):
         (found,) = api.data(f"{path}include=transactions")
         assert len(found["transactions"]) == 1
+
+
+# Chains
+
+
+@pytest.fixture
+def chain(api: Caller, merged: dict[str, Any], bo: dict[str, Any]) -> dict[str, Any]:
+    """The survivor of Bo, who is the survivor of Ada."""
+    cy = api.profile(first_name="Cy", identities=[{"handle": "pos", "identifier": "cy"}])
+    body = {"source_profile_id": bo["id"], "destination_profile_id": cy["id"]}
+    assert api.post("/profiles/merge", body).status_code == 200
+    return cy
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/identities", "/balances", "/attributes/custom", "/identities/loyalty-card", "/transactions"]
+)
+def test_after_a_chain_of_merges_any_id_is_one_hop_from_the_survivor(api, chain, merged, bo, path) -> None:
+    for pk in (merged["id"], bo["id"]):
+        response = api.get(f"/profiles/{pk}{path}")
+
+        assert response.status_code == 200
+        assert response["Content-Location"] == f"http://testserver/api/v3/profiles/{chain['id']}{path}"
+        assert "Content-Location" not in api.get(f"/profiles/{chain['id']}{path}")
+
+
+def test_after_a_chain_of_merges_records_and_identities_are_found_by_any_id(api, chain, merged, bo, by) -> None:
+    sale = came(Transaction, named=uuid.UUID(merged["id"]), by=by)
+
+    for pk in (merged["id"], bo["id"], chain["id"]):
+        assert [one["id"] for one in api.data("/transactions", {"filter[profile_id]": pk})] == [sale.pk]
+        listed = api.data("/identities", {"filter[profile_id]": pk})
+        assert [one["identifier"] for one in listed] == ["1804974", "77", "cy"]
+        assert {one["profile_id"] for one in listed} == {chain["id"]}
+        assert api.data(f"/profiles/{pk}/why", {"record": f"transaction:{sale.pk}"})["profile_id"] == chain["id"]
+    assert [one["merged_from"] for one in listed] == [merged["id"], bo["id"], None]
+    assert api.data("/identities", {"filter[profile_id]": str(uuid.uuid4())}) == []
+
+
+def test_why_lists_the_merges_that_a_record_passed_through(api, ada, bo, by) -> None:
+    sale = came(Transaction, "loyalty-card:1804974", by=by)
+    body = {"source_profile_id": ada["id"], "destination_profile_id": bo["id"], "reason": "One person."}
+    (merge,) = api.post("/profiles/merge", body).json()["merges"]
+
+    why = api.data(f"/profiles/{ada['id']}/why", {"record": f"transaction:{sale.pk}"})
+
+    (told,) = why["merges"]
+    assert told == {
+        "id": merge,
+        "survivor_id": bo["id"],
+        "duplicate_id": ada["id"],
+        "cause": "asked",
+        "reason": "One person.",
+        "by": "operator",
+        "at": told["at"],
+        "undone_at": None,
+        "since": False,
+    }
+    assert why["sentences"][-1] == f"operator merged {ada['id']}, which had it, into {bo['id']}: One person."

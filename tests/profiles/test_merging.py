@@ -241,3 +241,18 @@ def test_the_preview_writes_nothing_and_tells_what_the_merge_does(by: By, operat
     assert outcomes["first_name"].status == "conflicting"
     assert sum(told.moves["identity"].values()) == 5
     assert sum(told.moves["transaction"].values()) == 3
+
+
+def test_a_chain_is_followed_in_one_statement_however_long_it_is(
+    by: By, ada: Profile, django_assert_num_queries: Any
+) -> None:
+    first = former = ada
+    for _number in range(5):
+        survivor = Profile.objects.create()
+        merge(survivor, former, by=by)
+        former = survivor
+
+    with django_assert_num_queries(1):
+        assert Profile.objects.surviving(first.pk) == former
+    with pytest.raises(Profile.DoesNotExist):
+        Profile.objects.surviving(uuid.uuid4())
