@@ -18,7 +18,13 @@ from tests.api.conftest import CARD, KINDS, Caller, not_found, points, refused, 
 pytestmark = pytest.mark.django_db
 
 PREVIEW = ("/preview", "")
-MERGING = {"source_profile_id": "{id}", "destination_profile_id": "{id}", "fields": {}, "handles": {}, "plan": None}
+MERGING: dict[str, Any] = {
+    "source_profile_id": "{id}",
+    "destination_profile_id": "{id}",
+    "fields": {},
+    "handles": {},
+    "plan": None,
+}
 
 # Every route that takes a body, with one that is good. {id}: Ada's, {identity}: her card's.
 WRITES = [

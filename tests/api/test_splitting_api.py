@@ -24,7 +24,8 @@ def household(api: Caller, ada: dict[str, Any]) -> dict[str, Any]:
 
 
 def key_of(profile: dict[str, Any], identifier: str) -> int:
-    return next(one["id"] for one in profile["identities"] if one["identifier"] == identifier)
+    keys: dict[str, int] = {one["identifier"]: one["id"] for one in profile["identities"]}
+    return keys[identifier]
 
 
 def split(api: Caller, profile: dict[str, Any], **body: Any) -> Any:

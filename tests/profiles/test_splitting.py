@@ -14,7 +14,7 @@ from identities.handles import Sent
 from identities.models import EMAIL, Handle, Identity, RoutingLogEntry
 from profiles import merging
 from profiles.auditing import By
-from profiles.models import Audit, Interaction, Move, Profile, Transaction
+from profiles.models import Audit, Interaction, Move, Profile, Record, Transaction
 from profiles.refusing import Refused
 from tests.cast import (
     add,
@@ -71,7 +71,8 @@ def test_the_founder_leaves_like_any_other(by: By, bo: Profile) -> None:
 
 def test_records_go_along_and_are_noted_as_moves(by: By, bo: Profile) -> None:
     ada = known("loyalty-card:1", "pos:1", by=by)
-    sale, visit = came(Transaction, "pos:1", by=by), came(Interaction, "pos:1", by=by)
+    sale: Record = came(Transaction, "pos:1", by=by)
+    visit: Record = came(Interaction, "pos:1", by=by)
     by_card, addressed = came(Transaction, "loyalty-card:1", by=by), came(Transaction, named=ada.pk, by=by)
 
     done = split(ada, "pos:1", by=by, reason="Somebody else's till account")
