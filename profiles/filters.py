@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from identities import matching, normalising
 from identities.filters import SourceFilter
 from identities.models import EMAIL, MOBILE_PHONE
-from omneo_identity.api.filters import BracketFilterSet, InstantFilter, TextFilter, UUIDFilter
+from omneo_identity.api.filters import BooleanFilter, BracketFilterSet, InstantFilter, TextFilter, UUIDFilter
 from profiles.models import (
     Audit,
     DuplicatePair,
@@ -85,6 +85,8 @@ class AuditFilterSet(BracketFilterSet):
 class MergeFilterSet(BracketFilterSet):
     survivor = UUIDFilter(field_name="survivor", label="The id as the merge has it.")
     duplicate = UUIDFilter(field_name="duplicate", label="The id as the merge has it.")
+
+    undone = BooleanFilter(field_name="undone_at", lookup_expr="isnull", exclude=True)
 
     class Meta:
         model = Merge

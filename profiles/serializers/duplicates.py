@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -14,13 +12,8 @@ from identities.serializers import ADA
 from omneo_identity.api.fields import InstantField, StrictText, StrictUUID
 from omneo_identity.api.schema import example
 from profiles import evidence
-from profiles.merging import Choices
 from profiles.models import DuplicatePair
-
-MOST_CHARACTERS = 2_000
-LONGEST_PLAN = 1_000_000
-
-AGAIN = "01968fdc-7a29-7c5b-9ee0-bb9f3a0f4e11"
+from profiles.serializers.merging import AGAIN, MOST_CHARACTERS, DecisionsSerializer
 
 OPTIONAL: dict[str, Any] = {"required": False, "allow_null": True}
 
@@ -117,44 +110,9 @@ class DismissalSerializer(serializers.Serializer[Any]):
 
 
 @example({"destination_profile_id": ADA, "fields": {"first_name": "source"}, "reason": "She showed both cards."})
-class AcceptanceSerializer(serializers.Serializer[Any]):
+class AcceptanceSerializer(DecisionsSerializer):
     """Which of the two stays, and what somebody decides about the merge, as in `/profiles/merge`."""
 
     destination_profile_id = StrictUUID(
         **OPTIONAL, help_text="The one of `survivor_ids` that stays; else the one that was created first."
     )
-    fields = serializers.DictField(  # type: ignore[assignment]  # a field of that name
-        child=StrictText(),
-        **OPTIONAL,
-        help_text="By field, whose value is to be shown: `source`, `destination`, or the id of one of the two.",
-    )
-    handles = serializers.DictField(
-        child=StrictText(),
-        **OPTIONAL,
-        help_text="By single-valued handle in conflict, whose identity stays active, named likewise.",
-    )
-    reason = StrictText(**OPTIONAL, allow_blank=True, max_length=MOST_CHARACTERS, help_text="Kept in the history.")
-    plan = StrictText(
-        **OPTIONAL,
-        allow_blank=True,
-        max_length=LONGEST_PLAN,
-        help_text="Of a preview of the same merge: it does exactly that, or is refused with `plan_changed`.",
-    )
-
-    def choices(self, source: uuid.UUID, destination: uuid.UUID) -> Choices:
-        """What was chosen, by the profiles that `source` and `destination` stand for. Raises ValidationError."""
-        words = {"source": source, "destination": destination}
-        chosen = {kind: _named(kind, self.validated_data.get(kind) or {}, words) for kind in ("fields", "handles")}
-        return Choices(**chosen)
-
-
-def _named(kind: str, chosen: Mapping[str, str], words: Mapping[str, uuid.UUID]) -> dict[str, uuid.UUID]:
-    named, faults = {}, {}
-    for name, word in chosen.items():
-        try:
-            named[name] = words[word] if word in words else uuid.UUID(word)
-        except ValueError:
-            faults[name] = [_("This must be source, destination, or the id of one of the profiles.")]
-    if faults:
-        raise serializers.ValidationError({kind: faults})
-    return named

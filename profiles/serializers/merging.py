@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -42,15 +42,9 @@ class CountsField(serializers.Field[Any, Any, Any, Any]):
     """Rows by kind; here for the OpenAPI document only."""
 
 
-@example({"source_profile_id": AGAIN, "destination_profile_id": ADA, "fields": {"first_name": "source"}})
-class MergingSerializer(serializers.Serializer[Any]):
-    """Which profiles become part of which, and what somebody decides about it."""
+class DecisionsSerializer(serializers.Serializer[Any]):
+    """What somebody decides about a merge."""
 
-    source_profile_id = StrictUUID(required=False, allow_null=True, help_text="Becomes part of the destination.")
-    source_profile_ids = serializers.ListField(
-        child=StrictUUID(), required=False, allow_null=True, help_text="Several, in one merge: at most 100."
-    )
-    destination_profile_id = StrictUUID(help_text="The profile that stays.")
     fields = serializers.DictField(  # type: ignore[assignment]  # a field of that name
         child=StrictText(),
         required=False,
@@ -74,21 +68,16 @@ class MergingSerializer(serializers.Serializer[Any]):
         help_text="Of a preview of the same body: the merge does exactly that, or is refused with `plan_changed`.",
     )
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        one = attrs.get("source_profile_id")
-        sources = list(dict.fromkeys([*([one] if one else []), *(attrs.get("source_profile_ids") or [])]))
-        if not sources:
-            message = _("Name the profile that is to become part of the other.")
-            raise serializers.ValidationError({"source_profile_id": [message]}, code="required")
-        destination = attrs["destination_profile_id"]
-        choices = {kind: _sides(kind, attrs.get(kind) or {}, sources, destination) for kind in ("fields", "handles")}
-        return {**attrs, "sources": sources, "choices": Choices(**choices)}
+    def choices(self, sources: Sequence[uuid.UUID], destination: uuid.UUID) -> Choices:
+        """What was decided, by the profiles that `source` and `destination` stand for. Raises ValidationError."""
+        data = self.validated_data
+        chosen = {kind: _sides(kind, data.get(kind) or {}, sources, destination) for kind in ("fields", "handles")}
+        return Choices(**chosen)
 
 
 def _sides(
-    kind: str, chosen: Mapping[str, str], sources: list[uuid.UUID], destination: uuid.UUID
+    kind: str, chosen: Mapping[str, str], sources: Sequence[uuid.UUID], destination: uuid.UUID
 ) -> dict[str, uuid.UUID]:
-    """The profiles that somebody chose, each by the name of what it was chosen for."""
     sides, faults = {}, {}
     for name, word in chosen.items():
         if word == "destination":
@@ -105,6 +94,25 @@ def _sides(
     if faults:
         raise serializers.ValidationError({kind: faults})
     return sides
+
+
+@example({"source_profile_id": AGAIN, "destination_profile_id": ADA, "fields": {"first_name": "source"}})
+class MergingSerializer(DecisionsSerializer):
+    """Which profiles become part of which, and what somebody decides about it."""
+
+    source_profile_id = StrictUUID(required=False, allow_null=True, help_text="Becomes part of the destination.")
+    source_profile_ids = serializers.ListField(
+        child=StrictUUID(), required=False, allow_null=True, help_text="Several, in one merge: at most 100."
+    )
+    destination_profile_id = StrictUUID(help_text="The profile that stays.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        one = attrs.get("source_profile_id")
+        sources = list(dict.fromkeys([*([one] if one else []), *(attrs.get("source_profile_ids") or [])]))
+        if not sources:
+            message = _("Name the profile that is to become part of the other.")
+            raise serializers.ValidationError({"source_profile_id": [message]}, code="required")
+        return {**attrs, "sources": sources}
 
 
 class SideSerializer(serializers.Serializer[Any]):

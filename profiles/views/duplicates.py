@@ -6,7 +6,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,10 +25,7 @@ from profiles.serializers.duplicates import (
     DuplicatePairSerializer,
     shown,
 )
-
-MERGED = serializers.ListField(
-    child=serializers.IntegerField(), help_text="The merge of each source, in the order in which they were named."
-)
+from profiles.views.merging import MERGED
 
 
 class DuplicateViewSet(ApiViewSet):
@@ -87,7 +83,7 @@ class DuplicateViewSet(ApiViewSet):
             merged = merging.merge(
                 destination,
                 [source],
-                choices=body.choices(source, destination),
+                choices=body.choices([source], destination),
                 plan=body.validated_data.get("plan"),
                 reason=body.validated_data.get("reason") or "",
                 by=by(request),

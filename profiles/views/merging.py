@@ -94,7 +94,7 @@ def _asked(request: Request) -> dict[str, Any]:
     body = MergingSerializer(data=request.data)
     body.is_valid(raise_exception=True)
     asked: dict[str, Any] = body.validated_data
-    return asked
+    return {**asked, "choices": body.choices(asked["sources"], asked["destination_profile_id"])}
 
 
 def _fields(told: Preview) -> list[dict[str, Any]]:

@@ -84,6 +84,10 @@ def test_merges_are_filtered_by_the_ids_that_they_name(api, ada, again, bo, nobo
         ({"filter[at][lt]": day}, []),
     ):
         assert [row["id"] for row in api.data("/merges", query)] == found, query
+    undo(api, second)
+    for word, found in (("1", [second]), ("0", [first])):
+        assert [row["id"] for row in api.data("/merges", {"filter[undone]": word})] == found
+    refused(api.get("/merges", {"filter[undone]": "yes"}), "invalid", "filter[undone]")
     refused(api.get("/merges", {"filter[survivor]": "Ada"}), "invalid", "filter[survivor]")
     refused(api.get("/merges", {"filter[profile]": ada["id"]}), "invalid", "filter[profile]")
 
