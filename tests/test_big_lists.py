@@ -24,6 +24,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
+from profiles.merging.rows import tables
 from profiles.models import RECORDS, Profile
 from tests import plans
 from tests.benchmarks import population
@@ -66,12 +67,19 @@ ASKED = {
         *(urlencode({"before": f"{year}-01-01T00:00:00+00:00~interaction~1"}) for year in (2000, 2025, 2100)),
     ],
     **{f"profiles_{kind}_move": ["to=OLDEST", "to=nobody", urlencode({"q": population.OLDEST})] for kind in RECORDS},
+    "profiles_profile_duplicates": [urlencode({"q": term}) for term in (population.OLDEST, "a")],
     "identities_routinglogentry_send": ["to=OLDEST"],
     "identities_identity_move": ["to=OLDEST", *(urlencode({"q": term}) for term in (population.OLDEST, "a"))],
     "identities_identity_mark": ["mark=primary"],
     "identities_handle_rename": ["to=another-name"],
     "identities_handle_merge_into": ["into=loyalty-card"],
 }
+
+
+# What a merge would move is read and counted in full on the pages that say so, since it would be moved in full.
+IN_FULL = re.compile(r"^/admin/profiles/(profile/merge/|duplicatepair/\d+/|profile/ .*merge_selected)")
+MOVED = "|".join(table.name for table in tables())
+OF_WHAT_MOVES = re.compile(rf"^(counts ({MOVED}) without a bound|reads [\d,]+ rows of ({MOVED}) \()")
 
 
 def list_of(model: type[Model]) -> str:
@@ -93,6 +101,7 @@ def big(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[s
                 identities=400_000,
                 entries=200_000,
                 audits=200_000,
+                pairs=200_000,
                 transactions=22_000,
                 interactions=11_000,
                 points=11_000,
@@ -150,7 +159,10 @@ class Visitor:
                 continue
             if sql not in self.plans:
                 self.plans[sql] = plans.Plan(sql, self.big)
-            self.faults += [f"{page}\n  {fault}:\n  {sql}" for fault in self.plans[sql].faults]
+            found = self.plans[sql].faults
+            if IN_FULL.match(page):
+                found = [fault for fault in found if not OF_WHAT_MOVES.match(fault)]
+            self.faults += [f"{page}\n  {fault}:\n  {sql}" for fault in found]
 
 
 class ListVisit:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
+from django.db.models import F
 from django.urls import reverse
 
 from identities.models import Extension, RoutingLogEntry
-from profiles.models import PointDefinition, RewardDefinition
+from profiles.models import DuplicatePair, PointDefinition, Profile, RewardDefinition
 from tests.benchmarks import population
 from tests.staff import rows, signed_in
 
@@ -28,6 +29,8 @@ QUERIES = {
     # The handles and the sources to filter by, what the sentences are about, and the first and the last date.
     "identities.routinglogentry": STAFF + LIST + 5,
     "profiles.audit": STAFF + LIST,
+    # The likeliest one, what speaks for the pairs, what the log says of that, and what hangs together with them.
+    "profiles.duplicatepair": STAFF + LIST + 7,
     "profiles.interaction": STAFF + LIST + 1,  # The sources to filter by, as of all records.
     "profiles.move": STAFF + LIST,
     "profiles.point": STAFF + LIST + 1,
@@ -45,11 +48,12 @@ def fill(count: int) -> None:
     """Make so many more rows of everything that is listed."""
     population.fill(
         population.Sizes(
-            profiles=count + 1,
+            profiles=2 * count + 2,
             identities=3 * count + 3,
             entries=count,
             audits=count,
             moves=count,
+            pairs=count,
             handles=count,
             blocked=count,
             tokens=count,
@@ -63,8 +67,11 @@ def fill(count: int) -> None:
     definitions = [{"name": f"Made up {number}", "handle": f"made-up-{number}"} for number in range(count)]
     PointDefinition.objects.bulk_create(PointDefinition(**one) for one in definitions)
     RewardDefinition.objects.bulk_create(RewardDefinition(**one) for one in definitions)
-    # The log shows what is open.
+    # The log shows what is open, and so does the queue, of what the log says.
     RoutingLogEntry.objects.update(review_status="open")
+    entry = RoutingLogEntry.objects.latest("pk")
+    DuplicatePair.objects.update(status="open", high=F("second"), evidence={"conflict": [entry.pk]})
+    Profile.objects.update(profile_type="active")
     users = User.objects.bulk_create(User(username=f"made-up-{number}") for number in range(count))
     Group.objects.bulk_create(Group(name=f"Made up {number}") for number in range(count))
     Extension.objects.bulk_create(

@@ -22,11 +22,17 @@ from profiles import duplicates, evidence
 from profiles.admin import duplicate_queue, merge_page, merge_words
 from profiles.admin.base import Question, ReadOnlyAdmin, by, change_url, explain
 from profiles.admin.filters import EvidenceFilter, PairStatusFilter
-from profiles.admin.lists import BoundedChangeList
+from profiles.admin.lists import BoundedChangeList, BoundedPaginator
 from profiles.admin.merge_asked import Asked, read_ids
 from profiles.forms import DismissForm
 from profiles.models import DuplicatePair
 from profiles.refusing import Refused
+
+
+class PairPaginator(BoundedPaginator):
+    """Pages of the first thousand pairs: of each it is asked whether it is offered. Nobody decides more in a day."""
+
+    most = 1_000
 
 
 class PairChangeList(BoundedChangeList):
@@ -55,6 +61,7 @@ class DuplicatePairAdmin(ReadOnlyAdmin):
     list_filter = [PairStatusFilter, EvidenceFilter]
     list_select_related = ["first", "second", "low", "high", "by"]
     ordering = ["-score", "-pk"]
+    paginator = PairPaginator
     sortable_by = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

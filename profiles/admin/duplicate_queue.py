@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.formats import date_format, number_format
@@ -101,7 +101,7 @@ def queue(request: HttpRequest, asked: Asked) -> Queue | None:
     if pair is None or not request.user.has_perm("profiles.view_duplicatepair"):
         return None
     is_offered = duplicates.offered().filter(pk=pair.pk).exists()
-    before = sum(found[: MOST_BEFORE + 1].count() for found in _before(pair))
+    before = _before(pair)
     is_dismissed = pair.status == DuplicatePair.Status.DISMISSED
     may_decide = request.user.has_perm("profiles.change_duplicatepair")
     return Queue(
@@ -128,10 +128,16 @@ def how_many() -> str:
     return number_format(found.value, force_grouping=True) + ("+" if found.is_capped else "")
 
 
-def _before(pair: DuplicatePair) -> Iterable[QuerySet[DuplicatePair]]:
-    """Those that stand before it: of the same score, and of a better one, each by a range of the queue's index."""
-    every = duplicates.offered()
-    return every.filter(score=pair.score, pk__gt=pair.pk), every.filter(score__gt=pair.score)
+def _before(pair: DuplicatePair) -> int:
+    """How many stand before it, counted up to a limit: of the same score, and of a better one.
+
+    Open rows are taken from the queue's index first, and then it is asked which of them are offered. The other way
+    round, the planner may look at all of them.
+    """
+    every = DuplicatePair.objects.filter(status=DuplicatePair.Status.OPEN).order_by("-score", "-pk")
+    ranges = every.filter(score=pair.score, pk__gt=pair.pk), every.filter(score__gt=pair.score)
+    keys = [pk for found in ranges for pk in found.values_list("pk", flat=True)[: MOST_BEFORE + 1]]
+    return MOST_BEFORE + 1 if len(keys) > MOST_BEFORE else duplicates.offered().filter(pk__in=keys).count()
 
 
 def after(pair: DuplicatePair, *, besides: Collection[uuid.UUID] = ()) -> DuplicatePair | None:

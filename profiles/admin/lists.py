@@ -29,16 +29,18 @@ SPAN = ("__gte", "__gt", "__lt", "__lte")
 class BoundedPaginator(Paginator):
     """Pages of the first 10,000 rows. Who is looking for one further down needs a search, not more pages."""
 
+    most = MOST_COUNTED
+
     @cached_property
     def count(self) -> int:
         # In the order of the list, which an index has: in any order, the table itself may be read until there are
         # enough rows of a kind, all of which may stand at its end. The keys alone, since what a list tells besides of
         # each row may cost a query for each.
-        return cast(QuerySet[Any], self.object_list).values("pk")[:MOST_COUNTED].count()
+        return cast(QuerySet[Any], self.object_list).values("pk")[: self.most].count()
 
     @property
     def is_capped(self) -> bool:
-        return self.count >= MOST_COUNTED or getattr(self.object_list, "is_cut", False)
+        return self.count >= self.most or getattr(self.object_list, "is_cut", False)
 
 
 class BoundedChangeList(ChangeList):

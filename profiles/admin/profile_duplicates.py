@@ -13,9 +13,11 @@ from profiles.admin import duplicate_queue, merge_words
 from profiles.admin.base import PlainAdmin, change_url
 from profiles.admin.merge_asked import url_of
 from profiles.admin.profile_page import introduction
-from profiles.models import Profile
+from profiles.models import DuplicatePair, Profile
 
 MOST_SHOWN = 50
+# Nobody decides on more of one profile before they look again.
+MOST_LOOKED_AT = 1_000
 
 
 def page(page: PlainAdmin, request: HttpRequest, profile: Profile) -> HttpResponse:
@@ -52,7 +54,7 @@ def page(page: PlainAdmin, request: HttpRequest, profile: Profile) -> HttpRespon
 
 def offered(profile: Profile) -> list[dict[str, Any]]:
     """Its offered pairs, the likeliest first: who the other is, and what speaks for it."""
-    found = duplicates.duplicates_of(profile.pk).select_related("low", "high")
+    found = duplicates.offered().filter(pk__in=_open_pairs(profile)).select_related("low", "high")
     pairs = list(found[: MOST_SHOWN + 1])
     told = evidence.tell(pairs) if pairs else {}
     others = [pair.high if pair.low_id == profile.pk else pair.low for pair in pairs]
@@ -68,3 +70,10 @@ def offered(profile: Profile) -> list[dict[str, Any]]:
         }
         for pair, other in zip(pairs, others, strict=True)
     ]
+
+
+def _open_pairs(profile: Profile) -> list[int]:
+    """The keys of its open pairs, of very many only some: to find them all in order, the queue would be walked."""
+    every = DuplicatePair.objects.filter(status=DuplicatePair.Status.OPEN).order_by()
+    sides = every.filter(low=profile.pk), every.filter(high=profile.pk)
+    return [pk for side in sides for pk in side.values_list("pk", flat=True)[:MOST_LOOKED_AT]]

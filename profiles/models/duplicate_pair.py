@@ -11,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from profiles.models.policy import HISTORY_OF_PROFILE, References
 
+# What may speak for a pair, as `evidence.KINDS` weighs and tells it: by each of these, the queue is looked through.
+EVIDENCE = ("conflict", "details", "email", "phone")
+
 
 class DuplicatePairQuerySet(models.QuerySet["DuplicatePair"]):
     def offered(self) -> Self:
@@ -92,6 +95,15 @@ class DuplicatePair(models.Model):
             models.Index(fields=["status", "-score", "-id"], name="duplicate_pair_queue"),
             # sort=created_at of GET /duplicates.
             models.Index(fields=["status", "created_at", "id"], name="duplicate_pair_by_created"),
+            # The queue by what speaks for a pair. Whatever few pairs have is in an index that is as small.
+            *(
+                models.Index(
+                    fields=["status", "-score", "-id"],
+                    condition=Q(evidence__has_key=word),
+                    name=f"duplicate_pair_{word}",
+                )
+                for word in EVIDENCE
+            ),
             # What else is known of the two that a pair stands for today.
             models.Index(fields=["low", "high", "status"], name="duplicate_pair_of_survivors"),
         ]

@@ -30,6 +30,7 @@ from identities.models import ApiToken, BlockedIdentifier, Extension, Handle, Id
 from profiles.models import (
     FIRST_POINT_DEFINITION,
     Audit,
+    DuplicatePair,
     Interaction,
     Move,
     Point,
@@ -66,6 +67,8 @@ TYPES = weighted(
 OUTCOMES = weighted({"rerouted": 50, "conflict": 25, "identity_taken": 15, "refused": 10})
 OLD_OUTCOMES = weighted({"rerouted": 60, "conflict": 30, "refused": 6, "released_from": 3, "claim_overridden": 1})
 REASONS = weighted({"blocked_identifier": 6, "invalid_identifier": 3, "reserved_handle": 1})
+PAIR_STATUSES = weighted({"open": 8, "dismissed": 3, "merged": 1})
+EVIDENCE = ["details", "email", "details", "conflict"]
 REVIEWED = weighted({"reviewed": 3, "dismissed": 1})
 EVENTS = weighted({"updated": 60, "created": 35, "deleted": 3, "moved": 1, "viewed": 1})
 
@@ -79,6 +82,7 @@ class Sizes:
     entries: int = 200_000
     audits: int = 200_000
     moves: int = 50_000
+    pairs: int = 0
     handles: int = 50
     blocked: int = 2_000
     tokens: int = 500
@@ -298,6 +302,31 @@ class Population:
                 self.now - LOGGED * (1 - number / size), "", None,
             )  # fmt: skip
 
+    def pairs(self) -> Iterator[tuple[Any, ...]]:
+        """Most are by themselves, some hang together in long chains, and one in a hundred is the oldest profile's."""
+        draw, size, profiles = self._chance("pairs").random, self.sizes.pairs, self.sizes.profiles
+        for number in range(size):
+            half = max(profiles // 2, 1)
+            first, second = number % half, number % half + half
+            if number >= half:
+                # In the second round each with the next one, so that no two are a pair twice.
+                first, second = number % half + half - 1, number % half + half
+            if number % 100 == 0 and 0 < number < half:
+                first, second = 0, number
+            status = PAIR_STATUSES[int(draw() * len(PAIR_STATUSES))]
+            word = EVIDENCE[number % len(EVIDENCE)] if number % 50 else "phone"
+            entry = (
+                f"[{self.bases[RoutingLogEntry] + number % self.sizes.entries + 1}]" if word == "conflict" else "{}"
+            )
+            low, high = self.profile_key(first), self.profile_key(second)
+            decided = None if status == "open" else self.now - LOGGED * (1 - number / size)
+            seen = self.now - LOGGED * (1 - number / size)
+            yield (
+                self.bases[DuplicatePair] + number + 1, low, high, low, low if status == "merged" else high,
+                f'{{"{word}": {entry}}}', round(0.4 + number % 7 * 0.08, 4), status,
+                None if decided is None else self.users[0], decided, "", seen, seen,
+            )  # fmt: skip
+
     def _records(self, kind: str, size: int) -> Iterator[tuple[int, tuple[Any, ...], datetime.datetime]]:
         """Of each record its number, what all kinds have, up to `pairs` and from `source`, and when it happened."""
         draw = self._chance(kind).random
@@ -413,6 +442,7 @@ def fill(sizes: Sizes = Sizes(), *, seed: int = 1) -> Population:  # noqa: B008 
         (RoutingLogEntry, sizes.entries, population.entries()),
         (Audit, sizes.audits, population.audits()),
         (Move, sizes.moves, population.moves()),
+        (DuplicatePair, sizes.pairs, population.pairs()),
         (BlockedIdentifier, sizes.blocked, population.blocked()),
         (ApiToken, sizes.tokens, population.tokens()),
         (LogEntry, sizes.admin_log, population.admin_log()),

@@ -11,9 +11,12 @@ from django.utils.http import urlencode
 
 from identities import releasing, routing
 from profiles import duplicates
+from profiles.admin.filters import EvidenceFilter
 from profiles.auditing import By
 from profiles.duplicates import Found
+from profiles.evidence import KINDS
 from profiles.models import Audit, DuplicatePair, Merge, Profile, Transaction
+from profiles.models.duplicate_pair import EVIDENCE
 from tests.cast import came, known, merge, undo, update
 from tests.staff import holding, links, member, read, rows, signed_in, typed_on, url_of
 
@@ -116,6 +119,11 @@ def test_the_list_is_filtered_by_evidence(editor, a, b, c, by):
     assert len(rows(editor.get(LIST))) == 2
     assert names(editor.get(f"{LIST}?kind=conflict")) == ["Ada Bea"]
     assert len(rows(editor.get(f"{LIST}?kind=nonsense"))) == 2
+
+
+def test_whatever_may_speak_for_a_pair_has_its_index_and_its_name_in_the_filter():
+    assert set(KINDS) <= set(EVIDENCE)
+    assert set(KINDS) <= set(EvidenceFilter.LABELS)
 
 
 def test_how_many_belong_together_is_said(editor, a, b, c, d, by):
