@@ -54,6 +54,7 @@ def main() -> None:
             django.setup()
             call_command("migrate", interactive=False, verbosity=0)
             call_command("load_sample")
+            _find_duplicates()
             _introduce(_admin(kept["password"]), kept["password"])
             serve.serve()
     except (ImproperlyConfigured, CommandError) as error:
@@ -104,6 +105,14 @@ def _admin(password: str) -> User:
         admin.set_password(password)
         admin.save(update_fields=["password"])
     return admin
+
+
+def _find_duplicates() -> None:
+    """Fill the queue on the first start; later ones leave it as people have worked on it."""
+    from profiles.models import DuplicatePair
+
+    if not DuplicatePair.objects.exists():
+        call_command("find_duplicates")
 
 
 def _token(admin: User) -> str:

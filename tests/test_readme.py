@@ -26,6 +26,7 @@ def test_every_management_command_exists_with_its_options():
 
     assert {
         "axes_reset",
+        "check_integrity",
         "clearsessions",
         "createsuperuser",
         "find_duplicates",
