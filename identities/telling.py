@@ -262,9 +262,9 @@ def _conflict(entry: RoutingLogEntry, words: _Words) -> Told:
     else:
         told = _("{source} sent {what} that names {number} profiles, among them {other}; it went to {routed}.")
     if entry.source_id is None:
-        look = _("If not, look at what {routed} was given.")
+        look = _("If not, say so, and look at what {routed} was given.")
     else:
-        look = _("If not, look at what {routed} was given, and have the identities corrected in {source}.")
+        look = _("If not, say so, look at what {routed} was given, and have the identities corrected in {source}.")
     return Told(told, [str(ONE_OF_SEVERAL), look, *([str(SEND_IT)] if words.is_record else [])], parts)
 
 

@@ -6,8 +6,9 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -64,14 +65,7 @@ def _merge(profiles: Sequence[Profile]) -> Deed:
     number = len(profiles)
     label = ngettext("Merge the two", "Merge the %(number)s", number - 1) % {"number": number}
     ids = ",".join(str(one.pk) for one in profiles)
-    return Deed(label, f"{_page('profiles_profile_merge')}?{urlencode({'ids': ids})}")
-
-
-def _page(name: str, *args: object) -> str:
-    try:
-        return reverse(f"admin:{name}", args=args)
-    except NoReverseMatch:
-        return "#"
+    return Deed(label, f"{reverse('admin:profiles_profile_merge')}?{urlencode({'ids': ids})}")
 
 
 def _may_part(entry: RoutingLogEntry, profiles: Sequence[Profile]) -> bool:
@@ -114,7 +108,7 @@ def part_page(page: PlainAdmin, request: HttpRequest, entry: RoutingLogEntry) ->
             len(parted.profiles) - 1,
         ) % {"number": len(parted.profiles)}
         backs = [
-            (_page("profiles_duplicatepair_reopen", pair.pk), _pair_words(parted.profiles, index))
+            (reverse("admin:profiles_duplicatepair_reopen", args=[pair.pk]), _pair_words(parted.profiles, index))
             for index, pair in enumerate(parted.pairs)
         ]
         links = format_html_join("", ' <a href="{}">{}</a>', backs)
@@ -166,15 +160,11 @@ def _means(profiles: Sequence[Profile]) -> list[str]:
 
 def closed_by(entry: RoutingLogEntry, *, reader: told.Reader) -> list[SafeString]:
     """The merges that have settled the entry, a sentence each, and whether they were undone."""
-    may_view = reader.has_perm("profiles.view_merge")
+    may_view = reader.has_perm("profiles.view_merge") and admin.site.is_registered(Merge)
     notices = []
     for merge in reviewing.merges_that_closed(entry):
         notice = _told(merge, reader=reader)
-        link = (
-            format_html(' <a href="{}">{}</a>', _page("profiles_merge_change", merge.pk), _("See the merge"))
-            if may_view
-            else ""
-        )
+        link = format_html(' <a href="{}">{}</a>', change_url(merge), _("See the merge")) if may_view else ""
         notices.append(format_html("{}{}", notice, link))
     return notices
 

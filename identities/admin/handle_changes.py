@@ -173,9 +173,9 @@ def merge_page(admin: PlainAdmin, request: HttpRequest, handle: Handle) -> HttpR
 def trust_question(name: str) -> Question:
     """What to ask before a handle merges by itself."""
     return Question(
-        title=_("Let profiles merge by themselves by %(handle)s?") % {"handle": name},
+        title=_("Let %(handle)s merge profiles by itself?") % {"handle": name},
         sentences=_means_trust(name),
-        button=_("Yes, let them merge by themselves"),
+        button=_("Yes, let it merge profiles by itself"),
         act=str,
         danger=True,
     )

@@ -72,6 +72,7 @@ def context(entry: RoutingLogEntry, *, reader: told.Reader) -> dict[str, Any]:
     return {
         "sentence": told.linked(told_of.sentence, told_of.parts, reader=reader),
         "closed_by": decisions.closed_by(entry, reader=reader),
+        "is_settled": is_settled,
         "advice": [told.linked(one, told_of.parts, reader=reader) for one in advice],
         "comparison": compare(entry, survivors) if told.may_view(reader, "profiles.profile") else None,
         "payload": _payload(entry, survivors, reader=reader),

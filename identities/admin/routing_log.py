@@ -194,7 +194,8 @@ class RoutingLogEntryAdmin(DatedAdmin, OperationAdmin):
     ) -> HttpResponse:
         if obj is not None:
             context |= log_entry.context(obj, reader=request.user)
-            context["deeds"] = decisions.deeds(self, obj, context["payload"].naming, reader=request.user)
+            naming = [] if context["is_settled"] else context["payload"].naming
+            context["deeds"] = decisions.deeds(self, obj, naming, reader=request.user)
             context["came"] = sending_page.came_by(self, obj, reader=request.user)
             context["title"] = capfirst(obj.get_outcome_display())
             context["show_save_and_continue"] = False

@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 from identities.models import Handle, Identity
 from profiles.models import Audit
 from tests.cast import add
-from tests.staff import filled, holding, member, read, rows, submit, user_of
+from tests.staff import answer, filled, holding, member, read, rows, submit, user_of
 
 LIST = "/admin/identities/handle/"
 ADD = "/admin/identities/handle/add/"
@@ -182,6 +182,63 @@ def test_a_contact_points_rules_are_built_in(keeper):
     assert "only label, description, example and priority can change" in read(refused)
     handle = Handle.objects.get(pk="email")
     assert (handle.normaliser, handle.label) == ("email", "Address")
+
+
+def test_letting_profiles_merge_by_themselves_is_asked_about_and_says_what_it_means(keeper):
+    Handle.objects.filter(pk="shopify").update(auto_merge=True)
+    asked = submit(keeper, page("pos"), auto_merge="on")
+
+    for words in (
+        "Let pos merge profiles by itself?",
+        "they become one at once. Nobody is asked.",
+        "These do so already, and merge together with it: shopify.",
+        "not for a device, a till, or the card of a household.",
+        "Locked profiles wait for a person",
+        "can be undone; two that were undone never merge by themselves again.",
+    ):
+        assert words in read(asked), words
+    assert not Handle.objects.get(pk="pos").auto_merge
+
+    answer(keeper, page("pos"), asked)
+
+    assert Handle.objects.get(pk="pos").auto_merge
+    assert Audit.objects.get(auditable_type="handle").new_values == {"auto_merge": True}
+    assert "merges by itself" in rows(keeper.get(LIST, {"q": "pos"}))[0]
+    assert "agreed merges by itself" in read(keeper.get(page("pos")))
+
+
+def test_taking_that_back_is_not_asked_about(keeper):
+    Handle.objects.filter(pk="pos").update(auto_merge=True)
+
+    assert submit(keeper, page("pos"), auto_merge=None).status_code == 302
+
+    assert not Handle.objects.get(pk="pos").auto_merge
+
+
+def test_a_new_handle_that_merges_by_itself_is_asked_about_too(keeper):
+    asked = submit(keeper, ADD, name="passport", auto_merge="on")
+    assert "No other handle does so yet: only what is named by passport alone will merge." in read(asked)
+    assert not Handle.objects.filter(pk="passport").exists()
+
+    answer(keeper, ADD, asked)
+
+    assert Handle.objects.get(pk="passport").auto_merge
+
+
+def test_that_is_asked_together_with_other_rules_that_are_asked_about(keeper, ada, by):
+    add(ada, "pos:Ab-7", by=by)
+
+    asked = submit(keeper, page("pos"), auto_merge="on", normaliser="digits")
+
+    assert "What the new rules for pos would change" in read(asked)
+    assert "they become one at once. Nobody is asked." in read(asked)
+
+
+def test_a_contact_point_never_merges_by_itself(keeper):
+    assert "only label, description, example and priority can change" in read(
+        submit(keeper, page("email"), auto_merge="on")
+    )
+    assert not Handle.objects.get(pk="email").auto_merge
 
 
 def test_the_name_is_no_field_once_it_is_stored(keeper):

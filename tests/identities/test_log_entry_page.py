@@ -91,7 +91,7 @@ def test_the_sentence_leads_to_the_profiles_and_the_source(editor, conflict, ada
         profile_url(ada),
     ]
     advice = section(editor.get(page(conflict)), "advice")
-    assert "If not, look at what Cleo was given, and have the identities corrected in Klaviyo ." in advice
+    assert "If not, say so, look at what Cleo was given, and have the identities corrected in Klaviyo ." in advice
 
 
 def test_whoever_may_not_see_profiles_is_led_to_none(entry, ada, bo):

@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from identities import refusal_words, releasing, routing, telling
 from identities.handles import Sent
 from identities.models import Extension, Handle, RoutingLogEntry
-from identities.telling import Rows, tell
+from identities.telling import Rows, about, sentence, tell
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
-from tests.cast import add, route, update
+from tests.cast import add, known, merge, route, undo, update
 
 ADA = Profile(first_name="Ada", last_name="Lovelace")
 BO = Profile(first_name="Bo", last_name="Diddley")
@@ -200,9 +200,9 @@ def test_each_sentence_says_what_one_can_do() -> None:
     ]
     assert advice(**TAKEN, source=None)[-1] == "Else nothing is left to do."
     assert advice(**CONFLICT)[-1] == (
-        "If not, look at what Bo Diddley was given, and have the identities corrected in Klaviyo."
+        "If not, say so, look at what Bo Diddley was given, and have the identities corrected in Klaviyo."
     )
-    assert advice(**CONFLICT, source=None)[-1] == "If not, look at what Bo Diddley was given."
+    assert advice(**CONFLICT, source=None)[-1] == "If not, say so, and look at what Bo Diddley was given."
     assert advice(**RELEASED)[-1] == "Else undelete that profile and move Loyalty card 1804974 back."
     assert all(advice(**REFUSED, code=code) for code in refusal_words.REFUSED)
     assert advice(**REFUSED, code="moon_phase") == []
@@ -332,3 +332,39 @@ def test_many_entries_are_told_by_as_many_queries_as_one(
         with django_assert_num_queries(0):
             sentences = {str(tell(one, rows)) for one in some}
         assert len(sentences) == number
+
+
+@pytest.mark.django_db
+def test_a_profile_that_was_merged_since_is_told_with_the_one_that_it_became_and_leads_there(
+    ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    add(ada_again, "pos:7", by=by)
+    with pytest.raises(Refused):
+        add(ada, "pos:7", by=by)
+    entry = RoutingLogEntry.objects.get()
+    last = Profile.objects.create(first_name="Ada", last_name="Byron")
+    (inner,) = merge(ada, ada_again, by=by)
+    merge(last, ada, by=by)
+
+    rows = about([entry])
+    found = tell(entry, rows)
+
+    assert str(found) == (
+        "Staff (operator) sent Till 7 for Ada Lovelace (merged into Ada Byron); it belongs to Augusta Ada King (merged "
+        "into Ada Byron), so nothing was written."
+    )
+    assert {found.parts[name].row for name in ("requested", "owner")} == {last}
+    undo(inner, by=by)
+    assert "it belongs to Augusta Ada King, so nothing was written." in sentence(entry)
+
+
+@pytest.mark.django_db
+def test_namesakes_are_told_apart_also_where_one_was_merged_into_the_other(bo: Profile, by: By) -> None:
+    one, other = (known(f"pos:{number}", by=by, first_name="Ada") for number in (1, 2))
+    with pytest.raises(Refused):
+        add(one, "pos:2", by=by)
+    merge(one, other, by=by)
+
+    assert "it belongs to another Ada (merged into Ada), so nothing was written." in sentence(
+        RoutingLogEntry.objects.get()
+    )

@@ -50,7 +50,7 @@ def key(profile: dict[str, Any]) -> uuid.UUID:
     return uuid.UUID(profile["id"])
 
 
-def spent(api: Caller, profile_id: Any) -> float:
+def spent(api: Caller, profile_id: Any) -> Any:
     """What somebody has spent, as a report adds it up."""
     sales = api.data(f"/profiles/{profile_id}/transactions", {"page[size]": 200})
     total: float = sum(one["total"] for one in sales)
