@@ -381,10 +381,19 @@ def test_an_entry_closes_by_itself_when_its_two_are_merged_and_says_so(
     response = editor.get(page(entry))
     assert "Augusta was merged into Ada on" in read(response)
     assert "which settled this entry." in read(response)
-    assert dict(links(response))["See the merge"] == reverse("admin:profiles_merge_change", args=[one.pk])
     assert "Augusta (merged into Ada)" in read(response)
     assert "What you can do" not in read(response)
     assert buttons(member("Admin"), entry) == {}
+
+
+def test_whoever_may_see_merges_is_led_to_the_one_that_closed_the_entry(
+    editor: Client, entry: RoutingLogEntry, ada: Profile, again: Profile, by: By
+) -> None:
+    (one,) = merge(ada, again, by=by)
+
+    to_the_merge = dict(links(editor.get(page(entry))))["See the merge"]
+
+    assert to_the_merge == reverse("admin:profiles_merge_change", args=[one.pk])
     assert "See the merge" not in read(holding(VIEW).get(page(entry)))
 
 
