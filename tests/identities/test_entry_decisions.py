@@ -303,6 +303,23 @@ def test_a_merge_that_comes_first_is_met_and_one_that_comes_second_may_still_be(
     assert DuplicatePair.objects.get().status == "merged"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_one_who_is_merged_into_somebody_else_meanwhile_is_told_apart_as_that_one(
+    entry: RoutingLogEntry, ada: Profile, again: Profile, third: Profile, by: By
+) -> None:
+    merged: list[Any] = []
+
+    def merge_once() -> None:
+        if not merged:
+            merged.append(merge(third, again, by=by))
+
+    with before_each(ProfileQuerySet, "lock", merge_once):
+        parted = parting.part(entry.pk, note="", by=by)
+
+    assert parted.profiles == [ada, third]
+    assert [{pair.first, pair.second} for pair in parted.pairs] == [{ada, third}]
+
+
 # Blocking
 
 
