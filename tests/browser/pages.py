@@ -33,11 +33,11 @@ from tests.cast import add, came, route, update
 # Pages of a row that only some models have.
 OF_A_ROW = [
     *("change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"),
-    *("revoke", "agree", "retire", "rename", "merge_into"),
+    *("revoke", "agree", "retire", "rename", "merge_into", "duplicates", "dismiss", "reopen"),
 ]
 
 # Models of which staff add no rows.
-READ_ONLY = ("audit", "move", "routinglogentry", *RECORDS, "pointdefinition", "rewarddefinition")
+READ_ONLY = ("audit", "duplicatepair", "move", "routinglogentry", *RECORDS, "pointdefinition", "rewarddefinition")
 
 # What they show of an undocumented handle, and when something is asked of them.
 OF_A_HANDLE = [
@@ -114,6 +114,14 @@ def fill_records(ada: Profile, by: By) -> None:
         CustomAttribute.objects.create(profile=ada, namespace="shoes", handle=kind, type=kind, value=value)
 
 
+def reviews(ada: Profile) -> Iterator[str]:
+    """Two profiles side by side, three of which one cannot be merged, with one left out, and the question."""
+    page = reverse("admin:profiles_profile_merge")
+    bo, gone = Profile.objects.get(first_name="Bo"), Profile.objects.get(first_name="Gone")
+    two, three = f"{page}?ids={ada.pk},{bo.pk}", f"{page}?ids={ada.pk},{bo.pk},{gone.pk}"
+    yield from (two, f"{two}&step=confirm", three, f"{three}&with=A&with=B&stays=B")
+
+
 def every_page(ada: Profile) -> Iterator[str]:
     """The start page, the search, and of each model the list, the page that adds, and the pages of one row."""
     yield from ("/admin/", "/admin/search/?q=ada", "/admin/search/?q=nobody", "/admin/password_change/")
@@ -139,6 +147,8 @@ def every_page(ada: Profile) -> Iterator[str]:
     for profile in Profile.objects.filter(first_name__in=["Ada", "Bo"]):
         page = reverse("admin:identities_routinglogentry_send", args=[sale.log_entry_id])
         yield f"{page}?to={profile.pk}"
+    yield f"{reverse('admin:profiles_profile_duplicates', args=[ada.pk])}?q=bo"
+    yield from reviews(ada)
     # Each outcome has a page that looks different, and so has a list with nothing in it.
     for entry in RoutingLogEntry.objects.all():
         yield reverse("admin:identities_routinglogentry_change", args=[entry.pk])
