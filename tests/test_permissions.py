@@ -81,6 +81,10 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     **pages(
         "profiles.duplicatepair",
         **READ_ONLY,
+        change=(
+            "profiles.view_duplicatepair&profiles.view_profile",
+            "profiles.change_duplicatepair&profiles.view_profile",
+        ),
         dismiss=("profiles.change_duplicatepair",),
         reopen=("profiles.change_duplicatepair",),
         skip=("profiles.view_duplicatepair",),

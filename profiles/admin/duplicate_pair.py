@@ -115,9 +115,13 @@ class DuplicatePairAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The review of the whole group, since three are reviewed as one. What is decided has pages of its own."""
+        """The review of the whole group, since three are reviewed as one. What is decided has pages of its own.
+
+        It shows everything of the profiles, and so takes the permission to see them, too.
+        """
         if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
             raise PermissionDenied
+        self.demand(request, "profiles.view_profile")
         pair: DuplicatePair = self.object_of(request, object_id)
         group = duplicates.group_of(pair)
         today = merge_page.stand_for(group.profile_ids)

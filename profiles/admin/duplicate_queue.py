@@ -161,9 +161,10 @@ def skip(request: HttpRequest, pair: DuplicatePair) -> HttpResponse:
 
 
 def _to(request: HttpRequest, pair: DuplicatePair | None) -> HttpResponse:
-    if pair is not None:
+    if pair is not None and request.user.has_perm("profiles.view_profile"):
         return HttpResponseRedirect(change_url(pair))
-    messages.info(request, _("That was the last pair of the queue."))
+    if pair is None:
+        messages.info(request, _("That was the last pair of the queue."))
     return HttpResponseRedirect(reverse("admin:profiles_duplicatepair_changelist"))
 
 

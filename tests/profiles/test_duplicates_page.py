@@ -403,6 +403,17 @@ def test_deciding_takes_its_permission(a, b):
     assert merger.get(page(row, "reopen")).status_code == 403
 
 
+def test_who_may_decide_and_not_see_profiles_is_led_back_to_the_list(a, b, c, d):
+    row, _following = pair(a, b, 0.9), pair(c, d, 0.8)
+    decider = holding("profiles.change_duplicatepair")
+
+    told = dismiss(decider, row)
+
+    assert told.redirect_chain == [(LIST, 302)]
+    assert "Noted: they are not the same person" in read(told)
+    assert decider.get(page(row)).status_code == 403
+
+
 # The start page
 
 

@@ -16,6 +16,7 @@ from identities.models import Handle, Identity
 from profiles.auditing import By
 from profiles.models import DuplicatePair, Merge, Profile, Transaction
 from tests.cast import add, assert_sound, came, known, merge, pairs_of, records_of, update, value_of
+from tests.racing import at_once
 from tests.staff import holding, member, read, signed_in, typed_on, url_of
 
 PROFILES = "/admin/profiles/profile/"
@@ -372,6 +373,27 @@ def test_ids_that_are_none_or_gone_for_good_are_no_error(editor, a, b):
     assert "1 of them is gone for good." in read(editor.get(ids + gone, follow=True))
     alone = f"{a.pk},01a21565-4413-7605-affe-c1df3410659b"
     assert editor.get(ids + alone, follow=True).redirect_chain == [(change_page(a), 302)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_admins_who_press_at_once_in_opposite_directions_both_see_the_finished_result(by):
+    a = known("loyalty-card:1", by=by, first_name="Ada")
+    b = known("loyalty-card:2", by=by, first_name="Augusta")
+    admins = [signed_in(by.user), signed_in(by.user)]
+    urls = [confirm(a, b), confirm(a, b, stays="B")]
+    typed = [typed_on(admin.get(url)) for admin, url in zip(admins, urls, strict=True)]
+
+    def press(number: int) -> Any:
+        return admins[number].post(urls[number], typed[number], follow=True)
+
+    met = at_once(lambda: press(0), lambda: press(1))
+
+    one = Merge.objects.get()
+    assert {told.redirect_chain[-1] for told in met} == {(change_page(one.survivor), 302)}
+    said = [read(told) for told in met]
+    assert sum("became part of" in text for text in said) == 1
+    assert sum("already: operator merged them" in text for text in said) == 1
+    assert_sound()
 
 
 # Ways to it, and who may
