@@ -101,7 +101,8 @@ _TAKEN = f"""
     WHERE {_HAS_TAKEN} ORDER BY merge.id LIMIT {MOST_MERGES}
 """  # noqa: S608 - put together from constants only
 
-# Nothing is on a merged profile. What came while one was merged, and is on it, has come home by the undo.
+# Nothing is on a merged profile. What is on one that was merged when it came has come home by the undo: what was there
+# before has left it by the merge. An undo that comes after it had come home has nothing to do with it.
 _HOME = f"""
     WITH RECURSIVE home AS (
         SELECT %(profile)s::uuid AS profile_id, %(until)s::timestamptz AS until, NULL::bigint AS id
@@ -109,7 +110,6 @@ _HOME = f"""
         SELECT merge.survivor_id, merge.undone_at, merge.id
         FROM home JOIN profiles_merge AS merge ON merge.duplicate_id = home.profile_id
         WHERE merge.undone_at < home.until AND merge.undone_at > %(arrived)s
-          AND (merge.marks ->> %(mark)s)::bigint < %(key)s
     )
     SELECT id FROM home WHERE id IS NOT NULL LIMIT {MOST_MERGES}
 """  # noqa: S608 - put together from constants only
@@ -121,11 +121,10 @@ def _trace(told: Why) -> None:
     """Find the merges that the record passed through, and the profile that it came to. Two statements, and one more
     for each kind of merges that there are."""
     record, moves = told.record, list(told.moves)
-    arrived, mark, key = record.created_at, record.kind, record.pk
+    arrived = record.created_at
     if moves and moves[0].cause in Move.ARRIVALS:
         # Nobody's at first: that is how it came.
-        arrival = moves.pop(0)
-        arrived, mark, key = arrival.at, "move", arrival.pk
+        arrived = moves.pop(0).at
     had = {record.profile_id, *(pk for move in told.moves for pk in (move.from_profile_id, move.to_profile_id))}
     table = type(record)._meta.db_table
     asked = {"profiles": list(had - {None}), "kind": record.kind, "id": record.pk, "table": table}
@@ -134,7 +133,7 @@ def _trace(told: Why) -> None:
     until, told.came_to = min(first, key=lambda one: one[0], default=(_NEVER, record.profile_id))
     home: list[Passed] = []
     if told.came_to is not None:
-        asked = {"profile": told.came_to, "until": until, "arrived": arrived, "mark": mark, "key": key}
+        asked = {"profile": told.came_to, "until": until, "arrived": arrived}
         home = [Passed(merge, since=True) for merge in _merges(_keys(_HOME, asked))]
     if home:
         told.came_to = min(home, key=lambda one: one.at).merge.survivor_id

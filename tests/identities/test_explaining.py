@@ -213,6 +213,30 @@ def test_what_came_by_a_merged_profiles_id_and_went_home_says_so(by: By, bo: Pro
     assert explaining.why(after).merges == []
 
 
+def test_what_went_home_past_an_outer_merge_did_not_pass_through_that(by: By, bo: Profile) -> None:
+    a, b, c = (known(f"loyalty-card:{number}", by=by) for number in (1, 2, 3))
+    (inner,) = merge(b, c, by=by)
+    (outer,) = merge(a, b, by=by)
+    row = came(Transaction, "loyalty-card:3", by=by)
+    undo(inner, by=by)
+    undo(outer, by=by)
+
+    told = explaining.why(Transaction.objects.get(pk=row.pk))
+
+    assert told.record.profile == c
+    assert [(one.merge, one.since) for one in told.merges] == [(inner, True)]
+
+
+def test_what_found_its_profile_after_an_undo_did_not_come_home_by_it(by: By, bo: Profile) -> None:
+    a, b = known("loyalty-card:1", by=by), known("loyalty-card:2", by=by)
+    row = came(Transaction, external_id="T-1", by=by)
+    (one,) = merge(a, b, by=by)
+    undo(one, by=by)
+    change(row, "loyalty-card:2", by=by)
+
+    assert explaining.why(Transaction.objects.get(pk=row.pk)).merges == []
+
+
 def test_what_came_to_another_profile_meanwhile_did_not_come_home(by: By, bo: Profile) -> None:
     a, b, c = (known(f"loyalty-card:{number}", by=by) for number in (1, 2, 3))
     (one,) = merge(a, b, by=by)
