@@ -16,7 +16,7 @@ SECTIONS = [
     (_("Review"), ["DuplicatePair", "RoutingLogEntry"]),
     (_("Data model"), ["Handle", "BlockedIdentifier", "PointDefinition", "RewardDefinition"]),
     (_("Integrations"), ["Extension", "ApiToken"]),
-    (_("What was done"), ["Audit", "Move"]),
+    (_("What was done"), ["Audit", "Move", "Merge"]),
     (_("Staff"), ["User", "Group"]),
 ]
 

@@ -218,6 +218,29 @@ class DismissForm(forms.Form):
             field.widget = forms.MultipleHiddenInput()
 
 
+class UndoMergeForm(forms.Form):
+    """Why a merge is taken back."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=2000,
+        required=False,
+        widget=forms.TextInput({"class": "vTextField", "autocomplete": "off"}),
+        help_text=_("How you know that they are two people. It stays with the merge."),
+    )
+
+
+class SplitForm(forms.Form):
+    """Why identities leave their profile."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=2000,
+        widget=forms.TextInput({"class": "vTextField", "autocomplete": "off"}),
+        help_text=_("How you know whose they are. It stays with each move."),
+    )
+
+
 class HappenedForm(forms.Form):
     """Of all that happened to a profile, what to show. Every field may be left empty; days are the reader's."""
 

@@ -24,7 +24,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
-from profiles.merging.rows import tables
+from profiles.merging.rows import MOVES, tables
 from profiles.models import RECORDS, Profile
 from tests import plans
 from tests.benchmarks import population
@@ -66,6 +66,7 @@ ASKED = {
         *("since=2000-01-01&until=2100-01-01", "until=2000-01-01", "since=2100-01-01"),
         *(urlencode({"before": f"{year}-01-01T00:00:00+00:00~interaction~1"}) for year in (2000, 2025, 2100)),
     ],
+    "profiles_profile_split": [urlencode({"q": population.OLDEST}), "to=new", "identity=1&to=OLDEST"],
     **{f"profiles_{kind}_move": ["to=OLDEST", "to=nobody", urlencode({"q": population.OLDEST})] for kind in RECORDS},
     "profiles_profile_duplicates": [urlencode({"q": term}) for term in (population.OLDEST, "a")],
     "identities_routinglogentry_send": ["to=OLDEST"],
@@ -76,9 +77,10 @@ ASKED = {
 }
 
 
-# What a merge would move is read and counted in full on the pages that say so, since it would be moved in full.
-IN_FULL = re.compile(r"^/admin/profiles/(profile/merge/|duplicatepair/\d+/|profile/ .*merge_selected)")
-MOVED = "|".join(table.name for table in tables())
+# What a merge would move, or its undo, is read and counted in full on the pages that say so, since it would be moved in
+# full; with it, the moves of what is moved.
+IN_FULL = re.compile(r"^/admin/profiles/(profile/merge/|merge/\d+/undo/|duplicatepair/\d+/|profile/ .*merge_selected)")
+MOVED = "|".join([*(table.name for table in tables()), MOVES])
 OF_WHAT_MOVES = re.compile(rf"^(counts ({MOVED}) without a bound|reads [\d,]+ rows of ({MOVED}) \()")
 
 
@@ -102,6 +104,7 @@ def big(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[s
                 entries=200_000,
                 audits=200_000,
                 pairs=200_000,
+                merges=12_000,
                 transactions=22_000,
                 interactions=11_000,
                 points=11_000,

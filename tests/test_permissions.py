@@ -30,7 +30,7 @@ from profiles.models import (
     RewardDefinition,
 )
 from profiles.refusing import Refused
-from tests.cast import came
+from tests.cast import came, known, merge
 from tests.staff import signed_in
 
 OPEN = ("open",)  # Whoever asks.
@@ -88,6 +88,11 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
         dismiss=("profiles.change_duplicatepair",),
         reopen=("profiles.change_duplicatepair",),
         skip=("profiles.view_duplicatepair",),
+    ),
+    **pages(
+        "profiles.merge",
+        **READ_ONLY | {"changelist": ("profiles.view_merge",), "change": ("profiles.view_merge",)},
+        undo=("profiles.unmerge_merge",),
     ),
     **pages("profiles.audit", **READ_ONLY),
     **pages("profiles.move", **READ_ONLY),
@@ -252,6 +257,7 @@ NAMELESS = {
             "profiles/audit",
             "profiles/duplicatepair",
             "profiles/move",
+            "profiles/merge",
             *(f"profiles/{kind}" for kind in (*RECORDS, "pointdefinition", "rewarddefinition")),
             "identities/identity",
             "identities/handle",
@@ -291,6 +297,7 @@ def rows(ada: Profile, by: By) -> dict[str, Any]:
         "audit": audit.pk,
         "move": move.pk,
         "duplicatepair": pair.pk,
+        "merge": merge(ada, known("pos-customer:7", by=by), by=by)[0].pk,
         **{kind: came(model, "loyalty-card:1804974", by=by).pk for kind, model in RECORDS.items()},
         "pointdefinition": FIRST_POINT_DEFINITION,
         "rewarddefinition": RewardDefinition.objects.create(name="Birthday", handle="birthday").pk,

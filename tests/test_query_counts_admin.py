@@ -32,6 +32,7 @@ QUERIES = {
     # The likeliest one, what speaks for the pairs, what the log says of that, and what hangs together with them.
     "profiles.duplicatepair": STAFF + LIST + 7,
     "profiles.interaction": STAFF + LIST + 1,  # The sources to filter by, as of all records.
+    "profiles.merge": STAFF + LIST,
     "profiles.move": STAFF + LIST,
     "profiles.point": STAFF + LIST + 1,
     "profiles.pointdefinition": STAFF + LIST,
@@ -48,11 +49,12 @@ def fill(count: int) -> None:
     """Make so many more rows of everything that is listed."""
     population.fill(
         population.Sizes(
-            profiles=2 * count + 2,
-            identities=3 * count + 3,
+            profiles=4 * count + 4,
+            identities=12 * count + 12,
             entries=count,
             audits=count,
             moves=count,
+            merges=count,
             pairs=count,
             handles=count,
             blocked=count,
@@ -71,7 +73,8 @@ def fill(count: int) -> None:
     RoutingLogEntry.objects.update(review_status="open")
     entry = RoutingLogEntry.objects.latest("pk")
     DuplicatePair.objects.update(status="open", high=F("second"), evidence={"conflict": [entry.pk]})
-    Profile.objects.update(profile_type="active")
+    # A page that names a merged profile looks up whom it has become, once for all of them.
+    Profile.objects.update(profile_type="active", merged_into=None)
     users = User.objects.bulk_create(User(username=f"made-up-{number}") for number in range(count))
     Group.objects.bulk_create(Group(name=f"Made up {number}") for number in range(count))
     Extension.objects.bulk_create(

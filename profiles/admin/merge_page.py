@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -114,13 +114,8 @@ def undo_link(request: HttpRequest, merge: Merge, text: str = "") -> SafeString:
     """Where a merge is taken back, for those who may; nothing for others."""
     if not request.user.has_perm("profiles.unmerge_merge"):
         return SafeString("")
-    for name in ("undo", "change"):
-        try:
-            url = reverse(f"admin:profiles_merge_{name}", args=[merge.pk])
-        except NoReverseMatch:
-            continue
-        return format_html('<a href="{}">{}</a>', url, text or _("Undo the merge"))
-    return SafeString("")
+    url = reverse("admin:profiles_merge_undo", args=[merge.pk])
+    return format_html('<a href="{}">{}</a>', url, text or _("Undo the merge"))
 
 
 # Collect

@@ -20,9 +20,10 @@ from django.utils.translation import ngettext
 
 from identities.handles import shown
 from identities.models import Identity
+from profiles.admin import attributes
 from profiles.admin.base import change_url
 from profiles.merging.lineage import ATTRIBUTES, CUSTOM, PRIMARY, Value, is_empty
-from profiles.models import RECORDS, Profile
+from profiles.models import RECORDS, CustomAttribute, Profile
 
 # More of a value is read on the profile's own page.
 MOST_CHARACTERS = 400
@@ -127,7 +128,12 @@ def _whole(name: str, kept: Value, identities: Mapping[int, Identity]) -> str:
         return date_format(timezone.localtime(at), "DATETIME_FORMAT") if at is not None else str(kept[0])
     if name == "tags":
         return ", ".join(map(str, kept[0]))
-    return plain(kept[1] if name.startswith(CUSTOM) else kept[0])
+    if name.startswith(CUSTOM):
+        kind_, stored, written, *_how = kept
+        return attributes.value(CustomAttribute(type=kind_, value=stored, text=written))
+    if name.startswith(ATTRIBUTES) and isinstance(kept[0], dict):
+        return ", ".join(f"{part}: {plain(one)}" for part, one in kept[0].items())
+    return plain(kept[0])
 
 
 def plain(one: Any) -> str:

@@ -12,7 +12,7 @@ from profiles import duplicates, evidence
 from profiles.admin import duplicate_queue, merge_words
 from profiles.admin.base import PlainAdmin, change_url
 from profiles.admin.merge_asked import url_of
-from profiles.admin.profile_page import introduction
+from profiles.admin.profile_words import introduction
 from profiles.models import DuplicatePair, Profile
 
 MOST_SHOWN = 50

@@ -97,10 +97,13 @@ class Merge(models.Model):
         indexes = [
             # filter[survivor] of GET /merges, and what was merged into a profile.
             models.Index(fields=["survivor", "-id"], name="merge_by_survivor"),
+            # The filters of the admin's list: by cause, and what was undone. Each has what the other asks for.
+            models.Index(fields=["cause", "-id"], include=["undone_at"], name="merge_by_cause"),
+            models.Index(fields=["-id"], include=["cause"], condition=~Q(undone_at=None), name="merge_undone"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.duplicate_id} -> {self.survivor_id}"
+        return f"{self._meta.verbose_name} #{self.pk}"
 
 
 class TakenRows(models.Model):

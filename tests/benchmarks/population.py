@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import math
 import random
 import uuid
@@ -29,9 +30,11 @@ from identities.management.commands.load_sample import records
 from identities.models import ApiToken, BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
 from profiles.models import (
     FIRST_POINT_DEFINITION,
+    RECORDS,
     Audit,
     DuplicatePair,
     Interaction,
+    Merge,
     Move,
     Point,
     Profile,
@@ -83,6 +86,7 @@ class Sizes:
     audits: int = 200_000
     moves: int = 50_000
     pairs: int = 0
+    merges: int = 0
     handles: int = 50
     blocked: int = 2_000
     tokens: int = 500
@@ -224,7 +228,7 @@ class Population:
                 61 if mobile else None, mobile.removeprefix("+61"), "", "", "AUD",
                 1940 + number % 70 if number % 4 else None, 1 + number % 12, 1 + number % 28, "", "", "",
                 "{}" if number % 50 else "{vip}", '{"comms": {"email_promotions": true}}' if number % 3 else "{}",
-                joined, None, number % 211 == 0, None, None, joined + LOGGED if profile_type == "deleted" else None,
+                joined, self.merged_into(number), number % 211 == 0, None, None, joined + LOGGED if profile_type == "deleted" else None,
                 joined, joined + (self.now - joined) * draw(), first_fold, last_fold,
             )  # fmt: skip
 
@@ -326,6 +330,34 @@ class Population:
                 f'{{"{word}": {entry}}}', round(0.4 + number % 7 * 0.08, 4), status,
                 None if decided is None else self.users[0], decided, "", seen, seen,
             )  # fmt: skip
+
+    def merges(self) -> Iterator[tuple[Any, ...]]:
+        """One in five was undone. Merged profiles keep their identities here, which nobody's do in earnest."""
+        half, kinds = self.sizes.profiles // 2, ("identity", *RECORDS, "custom_attribute", "move")
+        marks = json.dumps(dict.fromkeys(kinds, 10**12))
+        for number in range(self.sizes.merges):
+            is_undone, position = number % 5 == 0, number - number // 5 - 1
+            duplicate = half - 1 - number // 5 if is_undone else self._duplicate(position)
+            at = self.now - LOGGED * (1 - number / self.sizes.merges)
+            yield (
+                self.bases[Merge] + number + 1, self.profile_key(0 if is_undone else self._survivor(position)),
+                self.profile_key(duplicate), "asked" if number % 30 else "automatic",
+                self.users[number % len(self.users)], at, "The same card.", "{}", None, "{}", "{}", "{}", marks,
+                self.users[0] if is_undone else None, at + SECOND if is_undone else None, "", "{}",
+            )  # fmt: skip
+
+    def _duplicate(self, position: int) -> int:
+        """The number of the profile that was merged by the merge of this position among those in force."""
+        return self.sizes.profiles // 2 + 2 * position + 1
+
+    def _survivor(self, position: int) -> int:
+        # Of the oldest profile there are many duplicates.
+        return position if position % 50 else 0
+
+    def merged_into(self, number: int) -> uuid.UUID | None:
+        position, rest = divmod(number - self.sizes.profiles // 2 - 1, 2)
+        in_force = self.sizes.merges - -(-self.sizes.merges // 5)
+        return self.profile_key(self._survivor(position)) if not rest and 0 <= position < in_force else None
 
     def _records(self, kind: str, size: int) -> Iterator[tuple[int, tuple[Any, ...], datetime.datetime]]:
         """Of each record its number, what all kinds have, up to `pairs` and from `source`, and when it happened."""
@@ -443,6 +475,7 @@ def fill(sizes: Sizes = Sizes(), *, seed: int = 1) -> Population:  # noqa: B008 
         (Audit, sizes.audits, population.audits()),
         (Move, sizes.moves, population.moves()),
         (DuplicatePair, sizes.pairs, population.pairs()),
+        (Merge, sizes.merges, population.merges()),
         (BlockedIdentifier, sizes.blocked, population.blocked()),
         (ApiToken, sizes.tokens, population.tokens()),
         (LogEntry, sizes.admin_log, population.admin_log()),
