@@ -75,6 +75,7 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     **pages(
         "profiles.profile",
         undelete=("profiles.change_profile",),
+        split=("profiles.merge_profile",),
         merge=("profiles.merge_profile&profiles.view_profile",),
         duplicates=("profiles.view_duplicatepair&profiles.view_profile",),
     ),

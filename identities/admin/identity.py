@@ -8,9 +8,10 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import F, OrderBy, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -22,7 +23,9 @@ from identities.handles import Sent, mask, shown
 from identities.matching import MOST_FOUND
 from identities.models import Identity
 from profiles.admin.base import OperationAdmin, Question, by, change_url, link
+from profiles.admin.profile_words import addressed, survivors_of
 from profiles.auditing import By
+from profiles.models import Profile
 
 
 class ByteOrder(OrderBy):
@@ -103,6 +106,10 @@ class IdentityAdmin(OperationAdmin):
     def as_received(self, identity: Identity) -> str:
         return mask(identity.original) if identity.handle.sensitive and identity.original else identity.original
 
+    @admin.display(description=gettext_lazy("addressed"))
+    def sent_for(self, identity: Identity) -> SafeString:
+        return addressed(identity.addressed)
+
     @admin.display(description=gettext_lazy("source"))
     def source_name(self, identity: Identity) -> str:
         return identity.source_id or _("staff")
@@ -121,7 +128,7 @@ class IdentityAdmin(OperationAdmin):
         if obj is None:
             return ["profile", "handle", "identifier", "is_active", "is_primary"]
         identifier = "identifier" if self._is_editable(request, obj) else "shown"
-        told = ["as_received", "source_name", "by_contact", "addressed", "merged_from", "conflict"]
+        told = ["as_received", "source_name", "by_contact", "sent_for", "merged_from", "conflict"]
         return ["profile", "handle", identifier, "is_active", "is_primary", *told, "created_at", "updated_at"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Identity | None = None) -> list[str]:
@@ -151,6 +158,9 @@ class IdentityAdmin(OperationAdmin):
             tools.append((self.object_url("reveal", obj), _("Reveal the identifier")))
         if obj.profile.is_live and self.has_change_permission(request, obj):
             tools.append((self.object_url("move", obj), _("Move to another profile")))
+        if obj.profile.is_live and request.user.has_perm("profiles.merge_profile"):
+            split = reverse("admin:profiles_profile_split", args=[obj.profile_id])
+            tools.append((f"{split}?{urlencode({'identity': obj.pk})}", _("Split off with its records")))
         return tools
 
     def render_change_form(
@@ -177,6 +187,20 @@ class IdentityAdmin(OperationAdmin):
         if not (typed or obj.by_contact or _hindrance(obj)):
             return obj
         return routing.change(obj.pk, **typed, by=by, source=None)
+
+    def question_before(self, request: HttpRequest, obj: Identity | None, typed: Mapping[str, Any]) -> Question | None:
+        """Whose it will be, where the chosen profile was merged into another."""
+        if obj is not None or typed["profile"].merged_into_id is None:
+            return None
+        profile: Profile = typed["profile"]
+        words = {"profile": profile, "survivor": link(survivors_of([profile])[profile.pk])}
+        text = _("{profile} was merged into {survivor}, who will have the identity.")
+        return Question(
+            title=_("Add it to the survivor?"),
+            sentences=[format_html(text, **words)],
+            button=_("Yes, add it there"),
+            act=str,
+        )
 
     def remove(self, obj: Identity, *, by: By) -> None:
         routing.remove(obj.pk, by=by, source=None)

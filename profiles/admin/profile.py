@@ -18,6 +18,7 @@ from identities.models import Handle
 from profiles.admin import merge_page, profile_duplicates, profile_page
 from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, change_url, link
 from profiles.admin.merge_asked import url_of
+from profiles.admin.split_page import dead, split_page
 from profiles.auditing import By
 from profiles.forms import ProfileForm, UndeleteForm
 from profiles.models import Profile, ProfileQuerySet
@@ -28,7 +29,7 @@ from profiles.serializers import CONTACTS
 class ProfileAdmin(OperationAdmin):
     form = ProfileForm
     change_form_template = "admin/profiles/profile/change_form.html"
-    list_display = ["full_name", "email", "mobile_phone", "profile_type", "created"]
+    list_display = ["full_name", "email", "mobile_phone", "state", "created"]
     list_filter = ["profile_type", "locked"]
     # Only what every filter's index has, too: sorting by anything else would sort all that the filter finds.
     sortable_by = ["created"]
@@ -88,6 +89,7 @@ class ProfileAdmin(OperationAdmin):
             path("merge/", self.admin_site.admin_view(self.merge_view), name="profiles_profile_merge"),
             self.object_path("duplicates", self.duplicates_view),
             self.object_path("undelete", self.undelete_view),
+            self.object_path("split", self.split_view),
             *super().get_urls(),
         ]
 
@@ -101,6 +103,13 @@ class ProfileAdmin(OperationAdmin):
     @admin.display(description=gettext_lazy("name"))
     def full_name(self, profile: Profile) -> str:
         return profile.full_name
+
+    @admin.display(description=gettext_lazy("type"))
+    def state(self, profile: Profile) -> str:
+        """Its type, unless it stands for nobody: a merged profile keeps the type that it had."""
+        if profile.merged_into_id is not None:
+            return format_html('<span class="badge muted">{}</span>', _("merged"))
+        return profile.get_profile_type_display()
 
     @admin.display(description=gettext_lazy("created"), ordering="pk")
     def created(self, profile: Profile) -> datetime.datetime:
@@ -169,17 +178,18 @@ class ProfileAdmin(OperationAdmin):
         return profile_duplicates.page(self, request, self.object_of(request, object_id))
 
     def get_object_tools(self, request: HttpRequest, obj: Profile) -> list[tuple[str, str]]:
+        tools = []
         may_find = request.user.has_perms(["profiles.view_duplicatepair", "profiles.view_profile"])
         if obj.is_live and may_find:
-            return [(self.object_url("duplicates", obj), _("Find duplicates"))]
+            tools.append((self.object_url("duplicates", obj), _("Find duplicates")))
+        if obj.is_live and request.user.has_perm("profiles.merge_profile"):
+            tools.append((self.object_url("split", obj), _("Split")))
         if obj.profile_type == Profile.Type.DELETED and request.user.has_perm("profiles.change_profile"):
-            return [(self.object_url("undelete", obj), _("Undelete"))]
-        return []
+            tools.append((self.object_url("undelete", obj), _("Undelete")))
+        return tools
 
     def get_notices(self, request: HttpRequest, obj: Profile) -> list[str]:
-        if obj.merged_into is not None:
-            return [format_html("{} {}", _("This profile was merged into another:"), link(obj.merged_into))]
-        if not obj.is_live:
+        if obj.profile_type == Profile.Type.DELETED:
             return [_("This profile is deleted: it matches nothing, and its identities are free for others.")]
         return []
 
@@ -198,11 +208,17 @@ class ProfileAdmin(OperationAdmin):
         return [f"{row.handle_id}: {shown(row)}" for row in rows]
 
     def deletion_hindrance(self, request: HttpRequest, obj: Profile) -> str:
-        return "" if obj.is_live else _("This profile is deleted already, or was merged into another.")
+        if obj.is_live:
+            return ""
+        return dead(request, obj) if obj.merged_into_id else _("This profile is deleted already.")
 
     def url_after_deletion(self, request: HttpRequest, obj: Profile) -> str:
         # The page from which it can be undeleted.
         return change_url(obj) if self.has_view_permission(request) else super().url_after_deletion(request, obj)
+
+    def split_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self.demand(request, "profiles.merge_profile")
+        return split_page(self, request, self.object_of(request, object_id))
 
     def undelete_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         self.demand(request, "profiles.change_profile")
