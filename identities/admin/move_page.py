@@ -21,7 +21,7 @@ from identities.handles import shown
 from identities.models import Identity
 from profiles.admin.base import PlainAdmin, Question, change_url, link
 from profiles.admin.moves import NOBODY
-from profiles.admin.profile_page import introduction
+from profiles.admin.profile_words import introduction, survivors_of
 from profiles.models import Profile
 
 __all__ = ["IdentityMove", "RecordMove", "move_page"]
@@ -68,10 +68,21 @@ def move_page(page: PlainAdmin, request: HttpRequest, subject: Movable) -> HttpR
         ],
         button=_("Yes, move it"),
         act=act,
-        hindrance=forecast.hindrance,
+        hindrance=_instead(subject, to) or forecast.hindrance,
         form=form,
     )
     return page.ask(request, question, obj=row, then=subject.url_after(to))
+
+
+def _instead(subject: Movable, to: Profile | None) -> SafeString | str:
+    """That a merged profile was chosen, and the way to move to its survivor instead."""
+    if to is None or to.merged_into_id is None or subject.hindrance:
+        return ""
+    survivor = survivors_of([to])[to.pk]
+    told = format_html(_("{profile} was merged into {survivor}."), profile=to, survivor=survivor)
+    if survivor == subject.row.profile:
+        return format_html("{} {}", told, _("This profile has it already."))
+    return format_html('{} <a href="?{}">{}</a>', told, urlencode({"to": str(survivor.pk)}), _("Move it there"))
 
 
 def side(request: HttpRequest, word: str, profile: Profile | None) -> SafeString:
@@ -126,6 +137,7 @@ def _search(page: PlainAdmin, request: HttpRequest, subject: Movable) -> HttpRes
     found = finding.find(text) if may_see else finding.Found([])
     here = page.object_url("move", subject.row)
     known = _known_by([hit.profile for hit in found.hits])
+    survivors = survivors_of(hit.profile for hit in found.hits)
     owner: Profile | None = subject.row.profile
     title = _("Move %(name)s to another profile") if owner is not None else _("Give %(name)s to a profile")
     return page.page(
@@ -151,6 +163,7 @@ def _search(page: PlainAdmin, request: HttpRequest, subject: Movable) -> HttpRes
                 "profile_url": change_url(hit.profile),
                 "url": f"{here}?{urlencode({'to': str(hit.profile.pk)})}",
                 "may": hit.profile.is_live and hit.profile != owner,
+                "survivor": survivors.get(hit.profile.pk),
             }
             for hit in found.hits
         ],

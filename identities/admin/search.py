@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from identities import finding
 from profiles.admin.base import change_url
+from profiles.admin.profile_words import survivors_of
 
 
 def page(request: HttpRequest, site: AdminSite) -> HttpResponse:
@@ -28,6 +29,7 @@ def page(request: HttpRequest, site: AdminSite) -> HttpResponse:
             told = _("The only one found for “%(text)s”. Is it who you meant?") % {"text": text.strip()[:100]}
             messages.info(request, told)
         return HttpResponseRedirect(change_url(hit.profile))
+    survivors = survivors_of(hit.profile for hit in found.hits)
     request.current_app = site.name
     context = {
         **site.each_context(request),
@@ -38,6 +40,9 @@ def page(request: HttpRequest, site: AdminSite) -> HttpResponse:
             {
                 "profile": hit.profile,
                 "url": change_url(hit.profile),
+                # Found by its own id or name, a merged profile is somebody else's past.
+                "survivor": survivors.get(hit.profile.pk),
+                "survivor_url": change_url(survivors[hit.profile.pk]) if hit.profile.pk in survivors else "",
                 "reasons": [_shown(request, reason) for reason in hit.reasons],
             }
             for hit in found.hits

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import phonenumbers
 from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.dates import MONTHS
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from identities import telling
 from identities.handles import shown
 from identities.models import BUILT_IN, Handle, Identity, RoutingLogEntry
-from profiles.admin import attributes, balances, moves, timeline
+from profiles.admin import attributes, balances, merge_tree, moves, timeline
 from profiles.admin.base import MOST_AT_ONCE, change_url
 from profiles.admin.picture import Picture, Spoke, draw
+from profiles.admin.profile_words import introduction
 from profiles.models import Audit, Profile
 
 MOST_SPOKES = 12
@@ -63,7 +60,27 @@ class Group:
 
 def context(request: HttpRequest, profile: Profile) -> dict[str, Any]:
     """The page's parts, each only for those who may see it. A fixed number of queries, each bounded."""
-    parts: dict[str, Any] = {"introduction": introduction(profile), **_records(request, profile)}
+    parts: dict[str, Any] = {"introduction": introduction(profile), "merged": merge_tree.merged(request, profile)}
+    if profile.merged_into_id is None:
+        # What a merged profile had is its survivor's: its own page would show that it has nothing.
+        parts |= {**_records(request, profile), **_identities(request, profile)}
+    if request.user.has_perm("profiles.view_customattribute"):
+        parts["attributes"] = attributes.by_namespace(profile)
+    if request.user.has_perm("profiles.view_merge"):
+        parts["tree"] = merge_tree.tree(request, profile)
+    parts["moves"] = moves.of_profile(request, profile)
+    if request.user.has_perm("identities.view_routinglogentry"):
+        parts["entries"] = _entries(profile)
+    if request.user.has_perm("profiles.view_audit"):
+        newest = Audit.objects.filter(profile=profile).select_related("by")[:MOST_EVENTS]
+        parts["audits"] = [{"audit": audit, "pair": _pair_of(audit)} for audit in newest]
+        parts["history_url"] = reverse("admin:profiles_profile_history", args=[profile.pk])
+    return parts
+
+
+def _identities(request: HttpRequest, profile: Profile) -> dict[str, Any]:
+    """Which systems know the profile, and what may be done about it."""
+    parts: dict[str, Any] = {}
     if request.user.has_perm("identities.view_identity"):
         every = reverse("admin:identities_identity_changelist")
         held = _held(profile)
@@ -78,13 +95,6 @@ def context(request: HttpRequest, profile: Profile) -> dict[str, Any]:
         if profile.is_live and request.user.has_perm("identities.add_identity"):
             parts["add_identity_url"] = f"{reverse('admin:identities_identity_add')}?profile={profile.pk}"
             parts["open_handles"] = _open_handles()
-    parts["moves"] = moves.of_profile(request, profile)
-    if request.user.has_perm("identities.view_routinglogentry"):
-        parts["entries"] = _entries(profile)
-    if request.user.has_perm("profiles.view_audit"):
-        newest = Audit.objects.filter(profile=profile).select_related("by")[:MOST_EVENTS]
-        parts["audits"] = [{"audit": audit, "pair": _pair_of(audit)} for audit in newest]
-        parts["history_url"] = reverse("admin:profiles_profile_history", args=[profile.pk])
     return parts
 
 
@@ -99,37 +109,10 @@ def _records(request: HttpRequest, profile: Profile) -> dict[str, Any]:
     if "transaction" in kinds:
         parts["spending"] = balances.spending(profile)
         parts["may_see_spending"] = True
-    if request.user.has_perm("profiles.view_customattribute"):
-        parts["attributes"] = attributes.by_namespace(profile)
     return parts
 
 
 # In words
-
-
-def introduction(profile: Profile) -> str:
-    """The profile in a sentence that can be read to somebody on the phone."""
-    parts = [f"{profile.title} {profile.full_name}".strip()]
-    if birth := birth_in_words(profile):
-        parts.append(birth)
-    if profile.company:
-        parts.append(profile.company)
-    if profile.email:
-        parts.append(profile.email)
-    if profile.mobile_phone:
-        number = phonenumbers.parse(profile.mobile_phone)
-        parts.append(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL))
-    return ", ".join(parts) + "."
-
-
-def birth_in_words(profile: Profile) -> str:
-    """The parts of the birth date that are known: often day and month alone, or the year."""
-    year, month, day = profile.birth_year, profile.birth_month, profile.birth_day
-    if year and month and day:
-        return _("born on %(date)s") % {"date": date_format(datetime.date(year, month, day), "DATE_FORMAT")}
-    if month and day:
-        return _("born on %(day)s %(month)s") % {"day": day, "month": MONTHS[month]}
-    return _("born in %(year)s") % {"year": year} if year else ""
 
 
 def known_by(groups: Sequence[Group]) -> str:

@@ -26,6 +26,7 @@ from profiles.admin.amounts import exact, money
 from profiles.admin.base import ReadOnlyAdmin, link, pretty
 from profiles.admin.filters import OwnerFilter, PeriodFilter, VoidFilter
 from profiles.admin.lists import BoundedChangeList
+from profiles.admin.profile_words import addressed
 from profiles.models import Interaction, Point, Record, Reward, Transaction
 
 # Of one external id or receipt. Several sources may use the same, and hardly any number of them.
@@ -102,7 +103,7 @@ class RecordAdmin(ReadOnlyAdmin):
         sent = [name for name in (*self.remaining, "pairs_shown") if obj is None or self._is_told(obj, name)]
         return [
             (_("As it was sent"), {"fields": sent}),
-            (_("Record"), {"fields": ["id", "source_name", "decided_by", "addressed", "created_at", "updated_at"]}),
+            (_("Record"), {"fields": ["id", "source_name", "decided_by", "sent_for", "created_at", "updated_at"]}),
         ]
 
     def _is_told(self, record: Record, name: str) -> bool:
@@ -120,6 +121,10 @@ class RecordAdmin(ReadOnlyAdmin):
         )
         mark = '<span class="handle">{}</span> <span class="identifier">{}</span>'
         return format_html_join(SafeString("<br>"), mark, pairs)
+
+    @admin.display(description=gettext_lazy("addressed"))
+    def sent_for(self, record: Record) -> SafeString:
+        return addressed(record.addressed)
 
     @admin.display(description=gettext_lazy("meta"))
     def meta_shown(self, record: Any) -> SafeString:

@@ -161,7 +161,7 @@ def test_the_search_offers_neither_the_owner_nor_a_deleted_profile(editor, card,
     content = "".join(editor.get(page(card), {"q": name}).content.decode() for name in ("lovelace", "king"))
 
     assert "has it now" in content
-    assert "deleted or merged" in content
+    assert '<span class="badge muted">deleted</span>' in content
     assert "Move it here" not in content
 
 
