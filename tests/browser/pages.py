@@ -12,15 +12,17 @@ from django.contrib import admin
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from identities import moving_records, releasing, routing
+from identities import moving, moving_records, releasing, routing
 from identities.handles import Sent
-from identities.models import ApiToken, Extension, RoutingLogEntry
+from identities.models import ApiToken, Extension, Identity, RoutingLogEntry
+from profiles import merging
 from profiles.admin.base import change_url as page_of
 from profiles.auditing import By
 from profiles.models import (
     RECORDS,
     CustomAttribute,
     Interaction,
+    Merge,
     Point,
     Profile,
     Reward,
@@ -28,16 +30,19 @@ from profiles.models import (
     Transaction,
 )
 from profiles.refusing import Refused
-from tests.cast import add, came, route, update
+from tests.cast import add, came, known, merge, route, update
 
 # Pages of a row that only some models have.
 OF_A_ROW = [
     *("change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"),
-    *("revoke", "agree", "retire", "rename", "merge_into", "duplicates", "dismiss", "reopen"),
+    *("revoke", "agree", "retire", "rename", "merge_into", "duplicates", "dismiss", "reopen", "split", "undo"),
 ]
 
 # Models of which staff add no rows.
-READ_ONLY = ("audit", "duplicatepair", "move", "routinglogentry", *RECORDS, "pointdefinition", "rewarddefinition")
+READ_ONLY = (
+    *("audit", "duplicatepair", "merge", "move", "routinglogentry"),
+    *(*RECORDS, "pointdefinition", "rewarddefinition"),
+)
 
 # What they show of an undocumented handle, and when something is asked of them.
 OF_A_HANDLE = [
@@ -122,6 +127,38 @@ def reviews(ada: Profile) -> Iterator[str]:
     yield from (two, f"{two}&step=confirm", three, f"{three}&with=A&with=B&stays=B")
 
 
+def fill_merges(ada: Profile, by: By) -> None:
+    """A chain of three that was merged into Ada, one merge that was undone, and what was written since."""
+    somebody = known("pos-customer:m1", by=by, first_name="Somebody")
+    merging.undo(merge(ada, somebody, by=by)[0].pk, reason="Somebody else.", by=by)
+    chain = [
+        known(f"pos-customer:m{number}", by=by, first_name=name, company=f"Engines {number}", gender="female")
+        for number, name in ((2, "Augusta"), (3, "Augusta Ada"), (4, "A."))
+    ]
+    update(chain[0], email="augusta@example.com", by=by)
+    merge(chain[1], chain[2], by=by)
+    merge(chain[0], chain[1], by=by, reason="The same telephone.")
+    merge(ada, chain[0], by=by, reason="She said so at the counter.")
+    came(Transaction, "pos-customer:m3", by=by)
+    update(ada, gender="", by=by)
+    card = Identity.objects.get(handle="pos-customer", identifier="m4")
+    moving.move(card.pk, to=somebody.pk, reason="Hers.", by=by)
+    routing.remove(Identity.objects.get(handle="pos-customer", identifier="m2").pk, by=by, source=None)
+
+
+def pages_of_merges(ada: Profile) -> Iterator[str]:
+    """Merged profiles, merges in every state, and each step of a split."""
+    for profile in Profile.objects.exclude(merged_into=None):
+        yield page_of(profile)
+    for one in Merge.objects.all():
+        yield page_of(one)
+        yield reverse("admin:profiles_merge_undo", args=[one.pk])
+    split = reverse("admin:profiles_profile_split", args=[ada.pk])
+    keys = ada.identities.order_by("pk").values_list("pk", flat=True)[:2]
+    chosen = "&".join(f"identity={key}" for key in keys)
+    yield from (f"{split}?{chosen}&q=a", f"{split}?{chosen}&to=new", f"{split}?to=new", "/admin/search/?q=augusta")
+
+
 def every_page(ada: Profile) -> Iterator[str]:
     """The start page, the search, and of each model the list, the page that adds, and the pages of one row."""
     yield from ("/admin/", "/admin/search/?q=ada", "/admin/search/?q=nobody", "/admin/password_change/")
@@ -140,6 +177,7 @@ def every_page(ada: Profile) -> Iterator[str]:
     yield from (
         f"{page_of(ada)}?{query}" for query in ("kind=transaction&void=no", "void=only&until=x", "kind=reward")
     )
+    yield from pages_of_merges(ada)
     sale = Transaction.objects.get(receipt_ref="both")
     yield page_of(sale)
     for query in ("q=bo", "to=nobody"):

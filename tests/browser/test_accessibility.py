@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page
 
 from profiles.auditing import By
-from tests.browser.pages import every_page, fill, fill_records
+from tests.browser.pages import every_page, fill, fill_merges, fill_records
 
 pytestmark = pytest.mark.browser
 
@@ -39,6 +39,7 @@ def test_every_page_keeps_wcag_aa(page: Page, superuser: User, scheme: Any) -> N
 
     ada = fill(By(superuser))
     fill_records(ada, By(superuser))
+    fill_merges(ada, By(superuser))
     for path in every_page(ada):
         page.goto(path)
         if here := faults(page):
