@@ -28,9 +28,9 @@ def cast(superuser: User) -> dict[str, Profile]:
         "rob": known("loyalty-card:5", by=by, first_name="Rob"),
     }
     for one, other, score in (("ada", "again", 0.95), ("bo", "bob", 0.8), ("bob", "rob", 0.7)):
-        both = sorted([people[one].pk, people[other].pk])
-        duplicates.note([Found(*both, {"conflict": []})])
-        DuplicatePair.objects.filter(first=both[0], second=both[1]).update(score=score)
+        first, second = sorted([people[one].pk, people[other].pk])
+        duplicates.note([Found(first, second, {"conflict": []})])
+        DuplicatePair.objects.filter(first=first, second=second).update(score=score)
     return people
 
 
