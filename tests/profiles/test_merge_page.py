@@ -141,8 +141,14 @@ def test_sensitive_identifiers_are_masked_and_who_may_see_no_identity_sees_none(
 
     assert "•••25d4" in read(editor.get(page(a, b)))
     assert "740f4707" not in editor.get(page(a, b)).content.decode()
+    Handle.objects.filter(pk="loyalty-card").update(single_valued=True)
+    for one, card in ((a, "7770001"), (b, "7770002")):
+        row_ = one.identities.get(handle="loyalty-card")
+        routing.change(row_.pk, identifier=card, is_primary=True, by=by, source=None)
+    assert "7770001" in editor.get(page(a, b)).content.decode()
     blind = holding("profiles.merge_profile", "profiles.view_profile")
-    assert "Loyalty card" not in read(blind.get(page(a, b)))
+    for url in (page(a, b), confirm(a, b, **{"handle-loyalty-card": "B"})):
+        assert "777000" not in blind.get(url).content.decode()
 
 
 def test_the_value_of_one_who_was_merged_into_a_duplicate_is_offered_too(editor, by):
