@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -468,6 +469,31 @@ def test_an_outer_merge_is_undone_with_all_that_is_beneath(ada, ada_again, cleo,
     assert_today(across, ada, cleo, "dismissed")
     assert_today(outside, ada, dora, "open")
     assert sorted(parted) == sorted([across.pk, row_of(ada, cleo).pk])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_rows_follow_whatever_the_order_of_the_keys(order: tuple[int, ...], by: By) -> None:
+    """Two profiles become parts of a third one after the other, and the inner merge is undone; a fourth looks on."""
+    profiles = sorted((Profile.objects.create() for _ in range(4)), key=lambda profile: profile.pk)
+    inner, middle, outer, other = (profiles[place] for place in order)
+    duplicates.note(duplicates.each_with_each([one.pk for one in profiles], SEEN))
+
+    def assert_followed(*parted: set[uuid.UUID]) -> None:
+        root = {one.pk: Profile.objects.surviving(one.pk).pk for one in profiles}
+        for pair in DuplicatePair.objects.all():
+            today = sorted([root[pair.first_id], root[pair.second_id]])
+            is_one, is_parted = today[0] == today[1], {pair.first_id, pair.second_id} in parted
+            status = "merged" if is_one else "dismissed" if is_parted else "open"
+            assert ([pair.low_id, pair.high_id], pair.status) == (today, status)
+
+    merge(middle, inner, by=by)
+    assert_followed()
+    merge(outer, middle, by=by)
+    assert_followed()
+    undo(inner, middle, by=by)
+    assert_followed(two(inner, middle), two(inner, outer))
+    undo(middle, outer, by=by)
+    assert_followed(two(inner, middle), two(inner, outer), two(middle, outer))
 
 
 def test_merging_what_was_dismissed_is_a_decision_too(ada: Profile, ada_again: Profile, by: By) -> None:
