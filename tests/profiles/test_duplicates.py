@@ -16,13 +16,13 @@ from django.utils import timezone
 from identities import releasing
 from identities.models import Handle, RoutingLogEntry
 from identities.telling import sentence
-from profiles import duplicates, evidence
+from profiles import duplicates, evidence, merging
 from profiles.auditing import By
 from profiles.duplicates import Found, Group
 from profiles.models import Audit, DuplicatePair, Profile, Transaction
 from profiles.refusing import Refused
 from tests.cast import came, come, route
-from tests.racing import at_once
+from tests.racing import at_once, while_it_is_locked
 
 pytestmark = pytest.mark.django_db
 
@@ -191,17 +191,12 @@ def test_there_is_one_row_per_pair_however_many_write_it_at_once(rounds: int) ->
 
 @pytest.mark.django_db(transaction=True)
 def test_a_pair_that_is_noted_while_one_of_it_is_merged_stands_for_the_survivor(by: By) -> None:
-    for _ in range(10):
-        survivor, gone, other = (Profile.objects.create() for _ in range(3))
+    survivor, gone, other = (Profile.objects.create() for _ in range(3))
 
-        def merging(survivor: Profile = survivor, gone: Profile = gone) -> None:
-            with transaction.atomic():
-                Profile.objects.lock([survivor.pk, gone.pk])
-                merge(survivor, gone, by=by)
+    with while_it_is_locked(partial(note, gone, other)):
+        merging.merge(survivor.pk, [gone.pk], by=by)
 
-        at_once(merging, partial(note, gone, other))
-
-        assert_today(row_of(gone, other), survivor, other, "open")
+    assert_today(row_of(gone, other), survivor, other, "open")
 
 
 # The queue
