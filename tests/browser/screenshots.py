@@ -25,6 +25,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from omneo_identity import demo
 from tests.browser.chromium import EXECUTABLE, FLAGS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,6 +51,7 @@ def main() -> None:
                 )
                 _sign_in(page, *login)
                 _photograph(page)
+                _photograph_merging(page, f"{site}/api/v3", token)
                 browser.close()
 
 
@@ -206,6 +208,36 @@ def _photograph(page: Page) -> None:
     ):
         page.goto(path)
         page.screenshot(path=PICTURES / f"{name}.png")
+
+
+def _photograph_merging(page: Page, api: str, token: str) -> None:
+    """One person whom a typing error has made two: compared, and merged, with a sale since, before the undo."""
+    ids = [
+        str(
+            _call(f"{api}/identities/search?handle=loyalty-card&identifier={card}", "GET", token, None)["data"][
+                "profile_id"
+            ]
+        )
+        for card in (demo.CARD, demo.SAME_PERSON)
+    ]
+    contact = {"email": "ella@example.com", "gender": "female"}
+    _call(f"{api}/profiles/{ids[1]}", "PUT", token, contact)
+    page.goto(f"/admin/profiles/profile/merge/?ids={','.join(ids)}")
+    page.screenshot(path=PICTURES / "merge.png")
+    body = {"source_profile_id": ids[1], "destination_profile_id": ids[0], "reason": "One digit of the card."}
+    (merge,) = _call(f"{api}/profiles/merge", "POST", token, body)["merges"]
+    sale = {
+        "profile_id": demo.SAME_PERSON,
+        "profile_id_handle": "loyalty-card",
+        "total": 49.9,
+        "transacted_at": "2026-11-25 14:30:00",
+        "timezone": "Australia/Melbourne",
+        "items": [{"name": "Scarf", "quantity": 1, "price_current": 49.9, "price_sell": 49.9}],
+    }
+    _call(f"{api}/transactions", "POST", token, sale)
+    _call(f"{api}/profiles/{ids[0]}", "PUT", token, {"gender": ""})
+    page.goto(f"/admin/profiles/merge/{merge}/undo/")
+    page.screenshot(path=PICTURES / "undo.png")
 
 
 if __name__ == "__main__":
