@@ -76,10 +76,15 @@ def beneath(ids: Collection[uuid.UUID]) -> list[Profile]:
             WITH RECURSIVE lineage AS (
                 SELECT id FROM profiles_profile WHERE id = ANY(%s)
                 UNION
-                SELECT duplicate.id FROM profiles_profile AS duplicate
-                JOIN lineage ON duplicate.merged_into_id = lineage.id
+                SELECT duplicate.id FROM lineage, LATERAL (
+                    -- By the index, one after the other: the planner cannot know how few they are, and without OFFSET
+                    -- would rather read all profiles.
+                    SELECT id FROM profiles_profile WHERE merged_into_id = lineage.id OFFSET 0
+                ) AS duplicate
             )
-            SELECT profile.* FROM profiles_profile AS profile JOIN lineage USING (id)
+            SELECT profile.* FROM lineage, LATERAL (
+                SELECT * FROM profiles_profile WHERE id = lineage.id OFFSET 0
+            ) AS profile
             """,
             [list(ids)],
         )
