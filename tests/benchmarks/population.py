@@ -322,11 +322,12 @@ class Population:
             entry = (
                 f"[{self.bases[RoutingLogEntry] + number % self.sizes.entries + 1}]" if word == "conflict" else "{}"
             )
-            low, high = self.profile_key(first), self.profile_key(second)
+            low, high = (self.profile_key(one) for one in sorted([self._today(first), self._today(second)]))
             decided = None if status == "open" else self.now - LOGGED * (1 - number / size)
             seen = self.now - LOGGED * (1 - number / size)
             yield (
-                self.bases[DuplicatePair] + number + 1, low, high, low, low if status == "merged" else high,
+                self.bases[DuplicatePair] + number + 1, self.profile_key(first), self.profile_key(second),
+                low, low if status == "merged" else high,
                 f'{{"{word}": {entry}}}', round(0.4 + number % 7 * 0.08, 4), status,
                 None if decided is None else self.users[0], decided, "", seen, seen,
             )  # fmt: skip
@@ -352,12 +353,17 @@ class Population:
 
     def _survivor(self, position: int) -> int:
         # Of the oldest profile there are many duplicates.
-        return position if position % 50 else 0
+        return 2 * position if position % 50 else 0
 
-    def merged_into(self, number: int) -> uuid.UUID | None:
+    def _today(self, number: int) -> int:
+        """The number of the profile that the one of this number stands for."""
         position, rest = divmod(number - self.sizes.profiles // 2 - 1, 2)
         in_force = self.sizes.merges - -(-self.sizes.merges // 5)
-        return self.profile_key(self._survivor(position)) if not rest and 0 <= position < in_force else None
+        return self._survivor(position) if not rest and 0 <= position < in_force else number
+
+    def merged_into(self, number: int) -> uuid.UUID | None:
+        survivor = self._today(number)
+        return None if survivor == number else self.profile_key(survivor)
 
     def _records(self, kind: str, size: int) -> Iterator[tuple[int, tuple[Any, ...], datetime.datetime]]:
         """Of each record its number, what all kinds have, up to `pairs` and from `source`, and when it happened."""
