@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from identities import attributing
+from identities import attributing, moving
 from identities.attributing import Named
 from identities.models import Handle, Identity
 from profiles import merging
@@ -130,6 +130,28 @@ def test_the_order_of_merges_does_not_matter(shape: str, by: By) -> None:
     }
     assert len(result["pairs"]) == 6
     assert all(Profile.objects.surviving(cast[one].pk) == cast["A"] for one in "BCD")
+    assert_sound()
+
+
+def test_the_earlier_created_counts_and_not_the_smaller_id(by: By) -> None:
+    ada = known("loyalty-card:1", by=by)
+    younger, older = known("loyalty-card:2", by=by, gender="x"), known("loyalty-card:3", by=by, gender="y")
+    Profile.objects.filter(pk=older.pk).update(created_at=younger.created_at.replace(year=2001))
+
+    merge(ada, younger, older, by=by)
+
+    assert value_of(ada, "gender") == "y"
+
+
+def test_a_contact_point_that_has_left_the_lineage_is_not_taken_from_a_frozen_column(by: By, bo: Profile) -> None:
+    first, second, third = (known(f"loyalty-card:{number}", by=by) for number in "123")
+    again = known("loyalty-card:4", by=by, email="again@example.com")
+    merge(second, again, by=by)
+    moving.move(Identity.objects.get(handle="email", profile=second).pk, to=third.pk, reason="", by=by)
+
+    merge(first, second, by=by)
+
+    assert value_of(first, "email") == ""
     assert_sound()
 
 
