@@ -18,7 +18,7 @@ from profiles.auditing import By
 from profiles.models import Merge, Profile, Transaction
 from profiles.refusing import Refused
 from tests.cast import assert_sound, come, pairs_of, records_of
-from tests.racing import PATIENCE
+from tests.racing import PATIENCE, while_it_is_locked
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("merge races")]
 
@@ -184,3 +184,23 @@ def test_of_two_undos_of_one_merge_one_finds_it_undone(rounds: int, by: By) -> N
     for answers in meet([(undo(one), undo(one)) for one in merges]):
         assert sorted(map(code, answers)) == ["", "already_undone"]
     assert_sound()
+
+
+def test_a_write_waits_for_the_undo_of_its_profile(by: By) -> None:
+    (one,) = people(1, "AB")
+    done = merge(one["A"], one["B"], by=by)()
+
+    with while_it_is_locked(lambda: come(Transaction, "loyalty-card:B0", by=by)) as waiter:
+        merging.undo(done.merges[0].pk, by=by)
+
+    assert [answer.record.profile for answer in waiter] == [one["B"]]
+
+
+def test_an_undo_waits_for_a_write_to_its_profile(by: By) -> None:
+    (one,) = people(1, "AB")
+    done = merge(one["A"], one["B"], by=by)()
+
+    with while_it_is_locked(lambda: merging.undo(done.merges[0].pk, by=by)):
+        come(Transaction, "loyalty-card:B0", by=by)
+
+    assert len(records_of(one["B"])) == 1

@@ -94,7 +94,7 @@ def test_the_address_of_the_list_asks_for_nothing_that_would_read_the_table(edit
 
 
 def test_counting_stops_at_a_bound(editor, by, monkeypatch):
-    monkeypatch.setattr("profiles.admin.lists.MOST_COUNTED", 2)
+    monkeypatch.setattr("profiles.admin.lists.BoundedPaginator.most", 2)
     for number in range(3):
         route(f"pos:{number}", by=by)
 

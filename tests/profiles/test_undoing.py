@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from identities import attributing, moving, moving_records, routing
+from identities import attributing, moving, moving_records, releasing, routing
 from identities.attributing import Named
 from identities.models import Handle, Identity
 from profiles import merging
@@ -16,6 +16,7 @@ from tests.cast import (
     add,
     assert_sound,
     came,
+    come,
     everything_of,
     known,
     merge,
@@ -133,6 +134,33 @@ def test_what_an_identity_brought_before_it_was_moved_away_or_deleted_goes_home(
     assert_sound()
 
 
+def test_what_came_before_the_merge_by_a_pair_that_was_the_survivors_then_stays(by: By) -> None:
+    ada, again = known("loyalty-card:1", "pos:1", by=by), known("loyalty-card:2", by=by)
+    sale = came(Transaction, "pos:1", by=by)
+    moving.move(Identity.objects.get(handle="pos").pk, to=again.pk, reason="", by=by)
+    (one,) = merge(ada, again, by=by)
+
+    undo(one, by=by)
+
+    assert records_of(ada) == [sale]
+    assert pairs_of(again) == ["loyalty-card:2", "pos:1"]
+
+
+def test_what_nobody_had_before_the_merge_comes_since_when_it_finds_its_profile(by: By, bo: Profile) -> None:
+    ada, again = known("loyalty-card:1", by=by), known("loyalty-card:2", by=by)
+    gone = known("pos:9", by=by)
+    releasing.delete(gone.pk, by=by)
+    sale = came(Transaction, by=by, external_id="R1")
+    (one,) = merge(ada, again, by=by)
+    come(Transaction, "loyalty-card:2", "pos:9", by=by, external_id="R1", upsert=True)
+
+    undo(one, by=by)
+
+    assert records_of(again) == [sale]
+    assert pairs_of(again) == ["loyalty-card:2", "pos:9"]
+    assert_sound()
+
+
 def test_what_was_moved_by_hand_stays_and_moved_back_counts_as_not_moved(by: By) -> None:
     ada, third = known("loyalty-card:1", by=by), known("loyalty-card:3", by=by)
     again = known("loyalty-card:2", by=by)
@@ -194,6 +222,19 @@ def test_a_contact_point_shown_since_falls_back_to_the_former_one(by: By) -> Non
     assert_sound()
 
 
+def test_of_several_contact_points_the_one_that_was_shown_before_is_shown_again(by: By) -> None:
+    other = known("loyalty-card:3", by=by, email="oldest@example.com")
+    ada = known("loyalty-card:1", by=by, email="ada@example.com")
+    moving.move(other.identities.get(handle="email").pk, to=ada.pk, reason="", by=by)
+    again = known("loyalty-card:2", by=by, email="again@example.com")
+    (one,) = merge(ada, again, by=by)
+    update(ada, email="again@example.com", by=by)
+
+    undo(one, by=by)
+
+    assert value_of(ada, "email") == "ada@example.com"
+
+
 def test_a_duplicate_whose_contact_point_was_deleted_since_shows_none(by: By) -> None:
     ada = known("loyalty-card:1", by=by)
     again = known("loyalty-card:2", by=by, email="again@example.com")
@@ -217,6 +258,21 @@ def test_an_identity_that_made_way_becomes_active_again(by: By) -> None:
     undo(one, by=by)
 
     assert differences(before, everything()) == []
+
+
+def test_what_an_outer_merge_made_inactive_is_active_again_when_it_leaves_by_an_inner_undo(by: By) -> None:
+    Handle.objects.filter(pk="loyalty-card").update(single_valued=True)
+    first, second, third = known("loyalty-card:1", by=by), known("pos:2", by=by), known("loyalty-card:3", by=by)
+    (inner,) = merge(second, third, by=by)
+    (outer,) = merge(first, second, by=by, choices=Choices(handles={"loyalty-card": first.pk}))
+    assert not Identity.objects.get(identifier="3").is_active
+
+    undo(inner, by=by)
+
+    assert Identity.objects.get(identifier="3").is_active
+    undo(outer, by=by)
+    assert Identity.objects.get(identifier="1").is_active
+    assert_sound()
 
 
 def test_an_identity_stays_inactive_where_another_has_its_place_by_now(by: By) -> None:
