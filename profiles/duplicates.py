@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
@@ -34,8 +34,9 @@ from profiles.refusing import Refused
 
 OPEN, DISMISSED, MERGED = DuplicatePair.Status.OPEN, DuplicatePair.Status.DISMISSED, DuplicatePair.Status.MERGED
 
-# So many profiles of one group are reviewed together.
+# So many profiles of one group are reviewed together, and so many pairs of theirs are looked at for others.
 MOST_IN_GROUP = 50
+MOST_LOOKED_AT = 2_000
 
 # One statement writes so many pairs, whose profiles stay locked meanwhile.
 MOST_AT_ONCE = 500
@@ -219,7 +220,7 @@ def group_of(pair: DuplicatePair) -> Group:
     two = {pair.low_id, pair.high_id}
     known = set(two)
     while len(known) <= MOST_IN_GROUP:
-        leading_on = offered().filter(Q(low__in=known) | Q(high__in=known)).exclude(low__in=known, high__in=known)
+        leading_on = offered().filter(pk__in=_touching(known)).exclude(low__in=known, high__in=known)
         # Each of these leads to somebody new, so that whatever the limit leaves out is found from there.
         ends = leading_on.order_by("low", "high").values_list("low", "high")[: MOST_IN_GROUP + 1]
         met = {pk for edge in ends for pk in edge} - known
@@ -228,6 +229,14 @@ def group_of(pair: DuplicatePair) -> Group:
         known |= met
     nearest = sorted(known - two)[: MOST_IN_GROUP - 2]
     return Group(sorted({*two, *nearest}), is_cut=len(known) > MOST_IN_GROUP)
+
+
+def _touching(profile_ids: Collection[uuid.UUID]) -> QuerySet[Any]:
+    """Open rows of these profiles, by the index of either side: asked for both at once, the planner walks the queue.
+    Of a profile that everybody is paired with, as many as a group needs."""
+    rows = DuplicatePair.objects.filter(status=OPEN).order_by()
+    low, high = (rows.filter(**{f"{side}__in": profile_ids}).values("pk")[:MOST_LOOKED_AT] for side in ("low", "high"))
+    return low.union(high)
 
 
 def is_dismissed(one: uuid.UUID, other: uuid.UUID) -> bool:
