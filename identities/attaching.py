@@ -29,6 +29,8 @@ TAKEN_OVER = [
     "is_active",
     "source",
     "brought_by",
+    "brought_by_handle",
+    "brought_by_identifier",
     "addressed",
     "by_contact",
     "merged_from",
@@ -74,7 +76,8 @@ def attach(
         else:
             row.handle, row.original, row.addressed = identity.handle, identity.original, identity.addressed
             row.is_active = identity.is_active
-        row.profile, row.source, row.brought_by, row.conflict_id = profile, source, brought_by, conflict
+        row.profile, row.source, row.conflict_id = profile, source, conflict
+        row.tag(brought_by)
         row.is_primary, row.by_contact = identity is primary, by_contact
         rows.append(row)
     Identity.objects.bulk_create(new)
@@ -110,7 +113,8 @@ def bring_back(rows: Collection[Identity], profile: Profile, *, held: Held, by: 
         row.handle = known[row.handle_id]
     too_many = over_limit(rows, profile)
     for row in rows:
-        row.profile, row.addressed, row.brought_by, row.conflict = profile, profile.pk, None, None
+        row.profile, row.addressed, row.conflict = profile, profile.pk, None
+        row.tag(None)
         row.is_active = row.is_active and row.pair not in too_many
         row.is_primary, row.merged_from, row.updated_at = False, None, timezone.now()
     Identity.objects.bulk_update(rows, TAKEN_OVER)

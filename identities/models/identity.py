@@ -93,6 +93,9 @@ class Identity(models.Model):
     brought_by = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, editable=False, related_name="brought"
     )
+    # As text, too: what brought it may be deleted, and an undo of a merge still asks.
+    brought_by_handle = models.CharField(max_length=64, blank=True, editable=False, default="", db_default="")
+    brought_by_identifier = models.CharField(max_length=255, blank=True, editable=False, default="", db_default="")
     addressed = models.UUIDField(
         _("addressed"), null=True, blank=True, editable=False, help_text=_("The profile id that the caller named.")
     )
@@ -209,6 +212,12 @@ class Identity(models.Model):
             raise ValidationError({"identifier": error}) from error
         if sent != self.identifier:
             self.original = sent
+
+    def tag(self, brought_by: Identity | None) -> None:
+        """Note which identity brought this one to its profile; by none it came on its own."""
+        self.brought_by = brought_by
+        self.brought_by_handle = brought_by.handle_id if brought_by else ""
+        self.brought_by_identifier = brought_by.identifier if brought_by else ""
 
     @property
     def pair(self) -> Pair:

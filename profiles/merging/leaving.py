@@ -37,6 +37,7 @@ class Leaving:
     def read(cls, merge: Merge, *, root: uuid.UUID, side: list[uuid.UUID]) -> Leaving:
         """Find out which identities go home. Three statements."""
         leaving = cls(merge, root, side)
+        leaving.gone = [(handle, identifier) for handle, identifier in fetched(_GONE, leaving.asked)]
         leaving.brought = [key for (key,) in fetched(_BROUGHT, leaving.asked)]
         sql = f"""
             SELECT row.id FROM identities_identity AS row
@@ -44,7 +45,6 @@ class Leaving:
             ORDER BY row.id
         """
         leaving.home = [key for (key,) in fetched(sql, leaving.asked)]
-        leaving.gone = [(handle, identifier) for handle, identifier in fetched(_GONE, leaving.asked)]
         return leaving
 
     @property
@@ -91,10 +91,20 @@ def _came_since(kind: str) -> str:
     ))"""
 
 
+def _is_gone(row: str) -> str:
+    """Whether what brought a row was of the duplicate, and has been deleted since."""
+    return f"""EXISTS (
+        SELECT FROM unnest(%(gone_handles)s::text[], %(gone_identifiers)s::text[]) AS gone (handle, identifier)
+        WHERE gone.handle = {row}.brought_by_handle AND gone.identifier = {row}.brought_by_identifier
+    )"""
+
+
 # By what brought an identity as that stood when it came, else by the id that was addressed.
 _BROUGHT = f"""
     WITH RECURSIVE came AS (
-        SELECT row.id, row.brought_by_id, row.addressed, row.created_at FROM identities_identity AS row
+        SELECT row.id, row.brought_by_id, row.brought_by_handle, row.brought_by_identifier, row.addressed,
+            row.created_at
+        FROM identities_identity AS row
         WHERE row.id IN (
             -- Both by their index; "or" between them would read every identity that there is.
             SELECT held.id FROM identities_identity AS held WHERE held.profile_id = %(root)s
@@ -106,7 +116,10 @@ _BROUGHT = f"""
         (
             SELECT key AS id FROM {_taken(Identity._meta.db_table)} AS taken (key)
             UNION
-            SELECT came.id FROM came WHERE came.brought_by_id IS NULL AND came.addressed = ANY(%(side)s)
+            SELECT came.id FROM came WHERE came.brought_by_id IS NULL AND CASE
+                WHEN {_is_gone("came")} THEN true
+                ELSE came.addressed = ANY(%(side)s)
+            END
         )
         UNION
         SELECT came.id FROM came JOIN brought ON brought.id = came.brought_by_id
@@ -130,10 +143,7 @@ def _by_what_brought(kind: str) -> str:
         {_came_since(kind)} AND CASE
             WHEN row.brought_by_id IS NOT NULL THEN row.brought_by_id = ANY(%(brought)s)
                 AND NOT {_moved("identity", "row.brought_by_id", "AND move.at <= row.created_at")}
-            WHEN EXISTS (
-                SELECT FROM unnest(%(gone_handles)s::text[], %(gone_identifiers)s::text[]) AS gone (handle, identifier)
-                WHERE gone.handle = row.brought_by_handle AND gone.identifier = row.brought_by_identifier
-            ) THEN true
+            WHEN {_is_gone("row")} THEN true
             ELSE row.addressed = ANY(%(side)s)
         END
     )"""

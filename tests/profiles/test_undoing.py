@@ -134,6 +134,18 @@ def test_what_an_identity_brought_before_it_was_moved_away_or_deleted_goes_home(
     assert_sound()
 
 
+def test_an_identity_goes_home_though_what_brought_it_was_deleted(by: By, bo: Profile) -> None:
+    ada, again = known("loyalty-card:1", by=by), known("loyalty-card:2", "pos:2", by=by)
+    (one,) = merge(ada, again, by=by)
+    came(Transaction, "pos:2", "pos:22", by=by)
+    routing.remove(Identity.objects.get(identifier="2", handle="pos").pk, by=by, source=None)
+
+    undo(one, by=by)
+
+    assert pairs_of(again) == ["loyalty-card:2", "pos:22"]
+    assert_sound()
+
+
 def test_what_came_before_the_merge_by_a_pair_that_was_the_survivors_then_stays(by: By) -> None:
     ada, again = known("loyalty-card:1", "pos:1", by=by), known("loyalty-card:2", by=by)
     sale = came(Transaction, "pos:1", by=by)
