@@ -141,6 +141,7 @@ def write(
                 addressed=addressed,
                 source=source,
                 brought_by=brought_by,
+                brought_by_key=brought_by.pk if brought_by else None,
                 brought_by_handle=brought_by.handle_id if brought_by else "",
                 brought_by_identifier=brought_by.identifier if brought_by else "",
             )

@@ -374,6 +374,7 @@ def _missing_contacts(profile: Profile, case: _Case, routed: Brought) -> list[Id
 
 def _tag(row: Record, identity: Identity | None) -> None:
     row.brought_by = identity
+    row.brought_by_key = identity.pk if identity else None
     row.brought_by_handle = identity.handle_id if identity else ""
     row.brought_by_identifier = identity.identifier if identity else ""
 

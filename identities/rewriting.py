@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,7 +19,7 @@ from identities.models import Handle, Identity
 from identities.surveying import Kind, Meeting, Standing
 from profiles import auditing
 from profiles.auditing import By
-from profiles.models import Profile
+from profiles.models import RECORDS, CustomAttribute, Profile
 from profiles.refusing import Refused
 
 # Where a handle has no limit.
@@ -141,13 +142,16 @@ def _unite(pairs: Sequence[tuple[Identity, Identity]], *, by: By) -> None:
         for row, heir in pairs
     ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE identities_identity AS identity SET brought_by_id = nullif(pair.stays, identity.id)
-            FROM unnest(%s::bigint[], %s::bigint[]) AS pair (goes, stays) WHERE identity.brought_by_id = pair.goes
-            """,
-            [goes, stays],
-        )
+        bringing: list[type[Model]] = [Identity, CustomAttribute, *RECORDS.values()]
+        for model in bringing:
+            own = "nullif(pair.stays, row.id)" if model is Identity else "pair.stays"
+            cursor.execute(
+                f"""
+                UPDATE {model._meta.db_table} AS row SET brought_by_id = {own}, brought_by_key = {own}
+                FROM unnest(%s::bigint[], %s::bigint[]) AS pair (goes, stays) WHERE row.brought_by_id = pair.goes
+                """,  # noqa: S608 - a table of ours
+                [goes, stays],
+            )
     Identity.objects.filter(pk__in=goes).delete()
     now = timezone.now()
     confirmed = [heir.pk for row, heir in pairs if heir.by_contact and not row.by_contact]

@@ -1,29 +1,38 @@
-"""What brought an identity, as text, so that it is known when that has been deleted."""
-
-from __future__ import annotations
+"""The key of what brought an identity, and how deleted ones came: what the undo of a merge asks."""
 
 from django.db import migrations, models
 
-FILL = """
-    UPDATE identities_identity AS identity
-    SET brought_by_handle = brought_by.handle, brought_by_identifier = brought_by.identifier
-    FROM identities_identity AS brought_by WHERE brought_by.id = identity.brought_by_id
-"""
+FILL = "UPDATE identities_identity SET brought_by_key = brought_by_id WHERE brought_by_id IS NOT NULL"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("identities", "0019_handles_may_merge_by_themselves")]
+    dependencies = [
+        ("identities", "0019_handles_may_merge_by_themselves"),
+    ]
 
     operations = [
         migrations.AddField(
             model_name="identity",
-            name="brought_by_handle",
-            field=models.CharField(blank=True, editable=False, max_length=64, default="", db_default=""),
+            name="brought_by_key",
+            field=models.BigIntegerField(editable=False, null=True),
         ),
-        migrations.AddField(
-            model_name="identity",
-            name="brought_by_identifier",
-            field=models.CharField(blank=True, editable=False, max_length=255, default="", db_default=""),
+        migrations.CreateModel(
+            name="DeletedIdentity",
+            fields=[
+                ("key", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("brought_by_key", models.BigIntegerField(null=True)),
+                ("addressed", models.UUIDField(null=True)),
+                ("created_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "deleted identity",
+                "verbose_name_plural": "deleted identities",
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(fields=["brought_by_key"], name="deleted_identity_by_brought"),
+                    models.Index(fields=["addressed"], name="deleted_identity_by_addressed"),
+                ],
+            },
         ),
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
     ]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from identities import normalising
+from identities.models.deleted_identity import DeletedIdentity
 from identities.models.extension import Extension
 from identities.models.handle import BUILT_IN, EMAIL, Handle
 from identities.models.routing_log import RoutingLogEntry
@@ -93,9 +94,8 @@ class Identity(models.Model):
     brought_by = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, editable=False, related_name="brought"
     )
-    # As text, too: what brought it may be deleted, and an undo of a merge still asks.
-    brought_by_handle = models.CharField(max_length=64, blank=True, editable=False, default="", db_default="")
-    brought_by_identifier = models.CharField(max_length=255, blank=True, editable=False, default="", db_default="")
+    # Also when what brought it has been deleted: an undo of a merge still asks.
+    brought_by_key = models.BigIntegerField(null=True, editable=False)
     addressed = models.UUIDField(
         _("addressed"), null=True, blank=True, editable=False, help_text=_("The profile id that the caller named.")
     )
@@ -213,11 +213,16 @@ class Identity(models.Model):
         if sent != self.identifier:
             self.original = sent
 
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        DeletedIdentity.objects.create(
+            key=self.pk, brought_by_key=self.brought_by_key, addressed=self.addressed, created_at=self.created_at
+        )
+        return super().delete(*args, **kwargs)
+
     def tag(self, brought_by: Identity | None) -> None:
         """Note which identity brought this one to its profile; by none it came on its own."""
         self.brought_by = brought_by
-        self.brought_by_handle = brought_by.handle_id if brought_by else ""
-        self.brought_by_identifier = brought_by.identifier if brought_by else ""
+        self.brought_by_key = brought_by.pk if brought_by else None
 
     @property
     def pair(self) -> Pair:

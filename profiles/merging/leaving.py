@@ -23,7 +23,7 @@ class Leaving:
 
     `side` are the duplicate and all beneath it. `brought` are the identities of that side, with those which came to
     it since and those that have been moved away: what one of them brought is of that side (API.md 5). `home` are
-    those of them which go home; `gone` are pairs of that side which have been deleted since.
+    those of them which go home.
     """
 
     merge: Merge
@@ -31,13 +31,11 @@ class Leaving:
     side: list[uuid.UUID]
     brought: list[int] = field(default_factory=list)
     home: list[int] = field(default_factory=list)
-    gone: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
     def read(cls, merge: Merge, *, root: uuid.UUID, side: list[uuid.UUID]) -> Leaving:
-        """Find out which identities go home. Three statements."""
+        """Find out which identities go home. Two statements."""
         leaving = cls(merge, root, side)
-        leaving.gone = [(handle, identifier) for handle, identifier in fetched(_GONE, leaving.asked)]
         leaving.brought = [key for (key,) in fetched(_BROUGHT, leaving.asked)]
         sql = f"""
             SELECT row.id FROM identities_identity AS row
@@ -57,8 +55,6 @@ class Leaving:
             "side": self.side,
             "brought": self.brought,
             "home": self.home,
-            "gone_handles": [handle for handle, _identifier in self.gone],
-            "gone_identifiers": [identifier for _handle, identifier in self.gone],
             **{f"{kind}_mark": mark for kind, mark in marks.items()},
         }
 
@@ -91,20 +87,10 @@ def _came_since(kind: str) -> str:
     ))"""
 
 
-def _is_gone(row: str) -> str:
-    """Whether what brought a row was of the duplicate, and has been deleted since."""
-    return f"""EXISTS (
-        SELECT FROM unnest(%(gone_handles)s::text[], %(gone_identifiers)s::text[]) AS gone (handle, identifier)
-        WHERE gone.handle = {row}.brought_by_handle AND gone.identifier = {row}.brought_by_identifier
-    )"""
-
-
 # By what brought an identity as that stood when it came, else by the id that was addressed.
 _BROUGHT = f"""
     WITH RECURSIVE came AS (
-        SELECT row.id, row.brought_by_id, row.brought_by_handle, row.brought_by_identifier, row.addressed,
-            row.created_at
-        FROM identities_identity AS row
+        SELECT row.id, row.brought_by_key, row.addressed, row.created_at FROM identities_identity AS row
         WHERE row.id IN (
             -- Both by their index; "or" between them would read every identity that there is.
             SELECT held.id FROM identities_identity AS held WHERE held.profile_id = %(root)s
@@ -116,34 +102,30 @@ _BROUGHT = f"""
         (
             SELECT key AS id FROM {_taken(Identity._meta.db_table)} AS taken (key)
             UNION
-            SELECT came.id FROM came WHERE came.brought_by_id IS NULL AND CASE
-                WHEN {_is_gone("came")} THEN true
-                ELSE came.addressed = ANY(%(side)s)
-            END
+            SELECT came.id FROM came WHERE came.brought_by_key IS NULL AND came.addressed = ANY(%(side)s)
+            UNION
+            SELECT key FROM identities_deletedidentity
+            WHERE brought_by_key IS NULL AND addressed = ANY(%(side)s) AND key > %(identity_mark)s
         )
         UNION
-        SELECT came.id FROM came JOIN brought ON brought.id = came.brought_by_id
-        WHERE NOT {_moved("identity", "brought.id", "AND move.at <= came.created_at")}
+        SELECT next.id
+        FROM brought, LATERAL (
+            SELECT came.id, came.created_at FROM came WHERE came.brought_by_key = brought.id
+            UNION ALL
+            SELECT key, created_at FROM identities_deletedidentity
+            WHERE brought_by_key = brought.id AND key > %(identity_mark)s
+        ) AS next
+        WHERE NOT {_moved("identity", "brought.id", "AND move.at <= next.created_at")}
     )
     SELECT id FROM brought ORDER BY id
-"""
-
-_GONE = f"""
-    SELECT pair ->> 0, pair ->> 1
-    FROM profiles_takenrows AS taken,
-    LATERAL unnest(taken.keys) WITH ORDINALITY AS kept (key, position),
-    LATERAL (SELECT taken.pairs -> (position - 1)::int) AS noted (pair)
-    WHERE taken.merge_id = %(merge)s AND taken."table" = '{Identity._meta.db_table}'
-      AND NOT EXISTS (SELECT FROM identities_identity AS row WHERE row.id = key::bigint)
 """
 
 
 def _by_what_brought(kind: str) -> str:
     return f"""(
         {_came_since(kind)} AND CASE
-            WHEN row.brought_by_id IS NOT NULL THEN row.brought_by_id = ANY(%(brought)s)
-                AND NOT {_moved("identity", "row.brought_by_id", "AND move.at <= row.created_at")}
-            WHEN {_is_gone("row")} THEN true
+            WHEN row.brought_by_key IS NOT NULL THEN row.brought_by_key = ANY(%(brought)s)
+                AND NOT {_moved("identity", "row.brought_by_key", "AND move.at <= row.created_at")}
             ELSE row.addressed = ANY(%(side)s)
         END
     )"""

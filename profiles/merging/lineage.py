@@ -52,6 +52,7 @@ COPIED = (
     "text",
     "source_id",
     "brought_by_id",
+    "brought_by_key",
     "brought_by_handle",
     "brought_by_identifier",
     "addressed",

@@ -55,6 +55,8 @@ class CustomAttribute(models.Model):
         verbose_name=_("brought by"),
         db_index=False,
     )
+    # Also when what brought it has been deleted: an undo of a merge still asks.
+    brought_by_key = models.BigIntegerField(null=True, editable=False)
     brought_by_handle = models.CharField(max_length=64, blank=True, editable=False)
     brought_by_identifier = models.CharField(max_length=255, blank=True, editable=False)
     addressed = models.UUIDField(_("addressed"), null=True, blank=True, editable=False)

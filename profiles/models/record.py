@@ -108,6 +108,8 @@ class Record(models.Model):
         verbose_name=_("brought by"),
         db_index=False,
     )
+    # Also when what brought it has been deleted: an undo of a merge still asks.
+    brought_by_key = models.BigIntegerField(null=True, editable=False)
     brought_by_handle = models.CharField(max_length=64, blank=True, editable=False)
     brought_by_identifier = models.CharField(max_length=255, blank=True, editable=False)
     decided_by = models.CharField(_("decided by"), max_length=16, choices=DecidedBy, editable=False)

@@ -226,11 +226,10 @@ class Merging(RuleBasedStateMachine):
 
     @rule(at=position)
     def delete(self, at: int) -> None:
-        """A record, or an identity that has brought nothing."""
-        free = [row for row in self.rows if not any(one.brought_by is row for one in self.rows)]
+        """A record, or an identity, whatever it has brought."""
         here = [
             row
-            for row in free
+            for row in self.rows
             if row.kind != "identity"
             or sum(self.root(one.home) == self.root(row.home) for one in self.identities()) > 1
         ]

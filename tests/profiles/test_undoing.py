@@ -22,6 +22,7 @@ from tests.cast import (
     merge,
     pairs_of,
     records_of,
+    sent,
     undo,
     update,
     value_of,
@@ -144,6 +145,42 @@ def test_an_identity_goes_home_though_what_brought_it_was_deleted(by: By, bo: Pr
 
     assert pairs_of(again) == ["loyalty-card:2", "pos:22"]
     assert_sound()
+
+
+def test_what_came_through_deleted_identities_goes_home_through_them(by: By, bo: Profile) -> None:
+    ada, again = known("loyalty-card:1", by=by), known("loyalty-card:2", by=by)
+    (one,) = merge(ada, again, by=by)
+    came(Transaction, "loyalty-card:2", "pos:2", by=by)
+    sale = came(Transaction, "pos:2", by=by)
+    added = routing.add(again.pk, sent("pos:3"), by=by, source=None).identity
+    visit = came(Interaction, "pos:3", by=by)
+    for row in (added, Identity.objects.get(identifier="2", handle="pos")):
+        routing.remove(row.pk, by=by, source=None)
+
+    undo(one, by=by)
+
+    assert {str(row) for row in records_of(again)} >= {str(sale), str(visit)}
+    assert records_of(ada) == []
+
+
+def test_a_deleted_pair_that_was_moved_or_given_out_anew_sends_nobody_elses_records_home(by: By, bo: Profile) -> None:
+    ada, again, third = (known(f"loyalty-card:{number}", by=by) for number in "123")
+    (one,) = merge(ada, again, by=by)
+    card = Identity.objects.get(identifier="2")
+    moving.move(card.pk, to=third.pk, reason="", by=by)
+    thirds = came(Transaction, "loyalty-card:2", by=by)
+    (another,) = merge(ada, third, by=by)
+    routing.remove(card.pk, by=by, source=None)
+    anew = add(ada, "loyalty-card:2", by=by)
+    adas = came(Transaction, "loyalty-card:2", by=by)
+    routing.remove(anew.pk, by=by, source=None)
+
+    undo(one, by=by)
+    undo(another, by=by)
+
+    assert records_of(again) == []
+    assert records_of(ada) == [adas]
+    assert records_of(third) == [thirds]
 
 
 def test_what_came_before_the_merge_by_a_pair_that_was_the_survivors_then_stays(by: By) -> None:
