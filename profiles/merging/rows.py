@@ -15,7 +15,7 @@ from django.db import connection, models
 
 from identities.models import Identity
 from profiles.auditing import By
-from profiles.models import RECORDS, CustomAttribute, Merge, Move, Profile
+from profiles.models import RECORDS, CustomAttribute, Merge, Move, Profile, TakenRows
 from profiles.models.policy import moving
 
 # ruff: noqa: S608 - the statements are put together from names of tables and columns of ours
@@ -129,6 +129,15 @@ def take(merges: Sequence[Merge], *, at: datetime.datetime) -> None:
             """,
             asked,
         )
+
+
+def first_parting(merges: Iterable[Merge], one: int, other: int) -> Merge | None:
+    """The first of these merges whose undo would part two identities: it has taken one of them, and not the other."""
+    by_key = {merge.pk: merge for merge in merges}
+    taken = TakenRows.objects.filter(merge__in=by_key, table=Identity._meta.db_table).order_by("merge")
+    has = [taken.filter(keys__contains=[str(key)]).values_list("merge", flat=True) for key in (one, other)]
+    parting = sorted(set(has[0]) ^ set(has[1]))
+    return by_key[parting[0]] if parting else None
 
 
 def count_brought(profile_id: uuid.UUID, identity_ids: Sequence[int]) -> dict[str, int]:

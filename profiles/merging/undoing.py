@@ -16,7 +16,7 @@ from identities.holding import Changed, settle
 from identities.models import BUILT_IN, Identity
 from profiles import auditing, duplicates
 from profiles.auditing import By
-from profiles.merging import survivorship
+from profiles.merging import rows, survivorship
 from profiles.merging.leaving import Leaving, Tally, left, send_attributes_home, send_home, tally
 from profiles.merging.lineage import PRIMARY, Lineage, Value, same
 from profiles.merging.survivorship import Kept
@@ -66,6 +66,8 @@ class _Worked:
     lineage: Lineage
     leaving: Leaving
     outer: list[Merge]
+    # Merges that keep other identities inactive than before.
+    noted: list[Merge]
 
 
 def preview_undo(merge_id: int) -> Undo:
@@ -125,8 +127,7 @@ def _work_out(merge: Merge) -> _Worked:
     leaving = Leaving.read(merge, root=root, side=side)
     told.tallies, told.left = tally(leaving), left(leaving, most=MOST_NAMED)
     _show_contacts(told, leaving, shown)
-    _reactivate(told, leaving, outer)
-    return _Worked(told, lineage, leaving, outer)
+    return _Worked(told, lineage, leaving, outer, _reactivate(told, leaving, lineage))
 
 
 def _give_back(
@@ -180,21 +181,37 @@ def _show_contacts(told: Undo, leaving: Leaving, shown: dict[str, str]) -> None:
             told.contacts_changed.append(contacts.Changed(profile, handle))
 
 
-def _reactivate(told: Undo, leaving: Leaving, outer: list[Merge]) -> None:
-    """Which identities become active again that this merge, or one above it, made inactive for the other side's."""
-    home = set(leaving.home)
-    keys = {*told.merge.deactivated, *(key for merge in outer for key in merge.deactivated if key in home)}
+def _reactivate(told: Undo, leaving: Leaving, lineage: Lineage) -> list[Merge]:
+    """Find which identities become active again that merges made inactive for the other side's.
+
+    Those of this merge, and those that leave which any other made inactive. One that finds another active in its place
+    stays inactive, and waits for the next merge that parts the two. Returns the merges whose notes have changed.
+    """
+    home, side = set(leaving.home), set(leaving.side)
+    others = [merge for merge in lineage.merges.values() if merge.duplicate_id not in side]
+    keys = {*told.merge.deactivated, *(key for merge in others for key in merge.deactivated if key in home)}
     if not keys:
-        return
+        return []
     here = Identity.objects.filter(pk__in=keys, profile=leaving.root, is_active=False)
     waiting = list(here.select_related("handle").order_by("pk"))
     names = {row.handle_id for row in waiting if row.handle.single_valued}
-    active = Identity.objects.filter(profile=leaving.root, is_active=True, handle__in=names)
-    taken = {(row.pk in home, row.handle_id) for row in active}
+    active = Identity.objects.filter(profile=leaving.root, is_active=True, handle__in=names).order_by("pk")
+    taken = {(row.pk in home, row.handle_id): row.pk for row in active}
+    changed = {merge.pk: merge for merge in others if home & set(merge.deactivated)}
+    for merge in changed.values():
+        merge.deactivated = [key for key in merge.deactivated if key not in home]
     for row in waiting:
         # Several that were active together before, by an older rule, are so again.
-        is_in_the_way = row.handle.single_valued and (row.pk in home, row.handle_id) in taken
-        (told.inactive if is_in_the_way else told.reactivated).append(row)
+        in_its_place = taken.get((row.pk in home, row.handle_id)) if row.handle.single_valued else None
+        if in_its_place is None:
+            told.reactivated.append(row)
+            continue
+        told.inactive.append(row)
+        parting = rows.first_parting(lineage.merges.values(), row.pk, in_its_place)
+        if parting is not None:
+            parting.deactivated = [*parting.deactivated, row.pk]
+            changed[parting.pk] = parting
+    return list(changed.values())
 
 
 def _write(worked: _Worked, *, reason: str, by: By, at: datetime.datetime) -> None:
@@ -202,9 +219,7 @@ def _write(worked: _Worked, *, reason: str, by: By, at: datetime.datetime) -> No
     merge, duplicate = told.merge, told.duplicate
     send_home(leaving, worked.outer, at=at)
     Identity.objects.filter(pk__in=[row.pk for row in told.reactivated]).update(is_active=True, updated_at=at)
-    for one in worked.outer:
-        one.deactivated = [key for key in one.deactivated if key not in set(leaving.home)]
-    Merge.objects.bulk_update(worked.outer, ["deactivated"])
+    Merge.objects.bulk_update(worked.noted, ["deactivated"])
     # Survivors before the duplicate: what has a condition on live profiles cannot wait for the commit.
     lineage.save(at=at)
     duplicate.merged_into = None

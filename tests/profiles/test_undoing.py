@@ -324,6 +324,40 @@ def test_what_an_outer_merge_made_inactive_is_active_again_when_it_leaves_by_an_
     assert_sound()
 
 
+@pytest.mark.parametrize("first_undone", [0, 1])
+def test_identities_that_merges_made_inactive_are_active_again_when_all_are_undone(first_undone: int, by: By) -> None:
+    Handle.objects.filter(pk="loyalty-card").update(single_valued=True)
+    ada, again, third = (known(f"loyalty-card:{number}", by=by) for number in "123")
+    before = everything()
+    merges = [
+        *merge(ada, again, by=by, choices=Choices(handles={"loyalty-card": again.pk})),
+        *merge(ada, third, by=by, choices=Choices(handles={"loyalty-card": third.pk})),
+    ]
+
+    undo(merges[first_undone], by=by)
+    active = set(Identity.objects.filter(is_active=True).values_list("identifier", flat=True))
+    undo(merges[1 - first_undone], by=by)
+
+    assert active == ({"2", "3"})
+    assert differences(before, everything()) == []
+
+
+@pytest.mark.parametrize("first_undone", [0, 1])
+def test_the_same_holds_along_a_chain(first_undone: int, by: By) -> None:
+    Handle.objects.filter(pk="loyalty-card").update(single_valued=True)
+    ada, again, above = (known(f"loyalty-card:{number}", by=by) for number in "123")
+    before = everything()
+    merges = [
+        *merge(ada, again, by=by, choices=Choices(handles={"loyalty-card": again.pk})),
+        *merge(above, ada, by=by, choices=Choices(handles={"loyalty-card": above.pk})),
+    ]
+
+    for place in (first_undone, 1 - first_undone):
+        undo(merges[place], by=by)
+
+    assert differences(before, everything()) == []
+
+
 def test_an_identity_stays_inactive_where_another_has_its_place_by_now(by: By) -> None:
     Handle.objects.filter(pk="loyalty-card").update(single_valued=True)
     ada, again = known("loyalty-card:1", by=by), known("loyalty-card:2", by=by)
