@@ -157,11 +157,10 @@ def note_undone(entry_ids: Collection[int], *, by: By) -> None:
         .order_by("pk")
         .select_for_update(no_key=True, of=("self",))
     )
-    now = timezone.now()
-    audits = [
-        _set(entry, entry.review_status, _("%(note)s, undone") % {"note": entry.review_note}, at=now, by=by)
-        for entry in entries
-    ]
+    now, undone = timezone.now(), _("undone")
+    # Several merges of one call may have closed it together, and each be undone.
+    entries = [entry for entry in entries if not entry.review_note.endswith(undone)]
+    audits = [_set(entry, entry.review_status, f"{entry.review_note}, {undone}", at=now, by=by) for entry in entries]
     RoutingLogEntry.objects.bulk_update(entries, REVIEW)
     auditing.write(audits)
 

@@ -101,8 +101,8 @@ class Lineage:
     merges: dict[uuid.UUID, Merge]
     attributes: dict[uuid.UUID, dict[str, CustomAttribute]]
     primaries: dict[uuid.UUID, int | None]
-    # The contact points that live profiles among them hold, as they are shown, by handle.
-    held: dict[str, set[str]]
+    # What can be shown: contact points that live profiles among them hold, and former primary identities.
+    held: dict[str, set[Any]]
     _dirty: dict[uuid.UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
     _dirty_merges: set[uuid.UUID] = field(default_factory=set)
     _former_attributes: dict[tuple[uuid.UUID, str], CustomAttribute | None] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Lineage:
 
     @classmethod
     def read(cls, ids: Collection[uuid.UUID]) -> Lineage:
-        """Read the lineages of these profiles. Five statements, however many there are."""
+        """Read the lineages of these profiles. Six statements, however many there are."""
         profiles = {profile.pk: profile for profile in beneath(ids)}
         merges = {merge.duplicate_id: merge for merge in Merge.objects.live().filter(duplicate__in=profiles)}
         attributes: dict[uuid.UUID, dict[str, CustomAttribute]] = defaultdict(dict)
@@ -119,7 +119,9 @@ class Lineage:
         primaries: dict[uuid.UUID, int | None] = {pk: merge.primary for pk, merge in merges.items()}
         own: QuerySet[Identity] = Identity.objects.filter(profile__in=profiles, is_primary=True)
         primaries |= dict(own.values_list("profile_id", "pk"))
-        held: dict[str, set[str]] = {handle: set() for handle in BUILT_IN}
+        held: dict[str, set[Any]] = {handle: set() for handle in BUILT_IN}
+        there = Identity.objects.filter(pk__in=[pk for pk in primaries.values() if pk], profile__in=profiles)
+        held[PRIMARY] = set(there.values_list("pk", flat=True))
         for contact in Identity.objects.filter(profile__in=profiles, handle__in=BUILT_IN):
             held[contact.handle_id].add(contact.shown)
         return cls(profiles, merges, attributes, primaries, held)

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import uuid
 import zlib
 from collections import defaultdict
@@ -23,6 +24,10 @@ from profiles.merging import rows, survivorship
 from profiles.merging.lineage import ATTRIBUTES, COLUMNS, CUSTOM, PARTS, PRIMARY, Lineage, Value, is_empty, same
 from profiles.models import Merge, Profile
 from profiles.refusing import Refused
+
+# What a part of a plan is called, and how long a token may be when it is unpacked.
+PART = re.compile(r"(profiles|choices|identities|(fields|moves)\.[\w.:-]{1,300})", re.ASCII)
+MOST_PLAN_BYTES = 200_000
 
 # In one merge: what a person can still look at, and one transaction can lock.
 MOST_DUPLICATES = 100
@@ -264,11 +269,12 @@ def _read(plan: str) -> dict[str, str]:
     """The digests in a token; whatever else somebody sends is the plan of nothing."""
     unpack = zlib.decompressobj()
     try:
-        text = unpack.decompress(base64.urlsafe_b64decode(plan), 1_000_000)
-        read = json.loads(text)
-    except (ValueError, binascii.Error, zlib.error):
+        read = json.loads(unpack.decompress(base64.urlsafe_b64decode(plan), MOST_PLAN_BYTES))
+    except (ValueError, RecursionError, binascii.Error, zlib.error):
         return {}
-    return read if isinstance(read, dict) else {}
+    if not isinstance(read, dict):
+        return {}
+    return {name: str(digest)[:16] for name, digest in read.items() if PART.fullmatch(name)}
 
 
 def _difference(seen: Mapping[str, str], current: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from identities.models import BUILT_IN
 from profiles.merging.lineage import Lineage, Value, is_empty, same
 from profiles.models import Merge
 
@@ -112,8 +111,8 @@ def _earliest(lineage: Lineage, pk: uuid.UUID, name: str) -> tuple[Value, uuid.U
     profiles = [lineage.profiles[one] for one in lineage.beneath(pk) if one != pk]
     for profile in sorted(profiles, key=lambda one: (one.created_at, one.pk)):
         value = own(lineage, profile.pk, name)
-        # A contact point that has left the pairs since is shown by nobody any more.
-        if is_empty(value) or (name in BUILT_IN and value[0] not in lineage.held[name]):
+        # A contact point or a primary identity that has left the lineage since is shown by nobody any more.
+        if is_empty(value) or (name in lineage.held and value[0] not in lineage.held[name]):
             continue
         return value, origin(lineage, profile.pk, name)
     return None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import uuid
+import zlib
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from identities import attributing, moving
+from identities import attributing, moving, routing
 from identities.attributing import Named
 from identities.models import Handle, Identity
 from profiles import merging
@@ -155,6 +158,23 @@ def test_a_contact_point_that_has_left_the_lineage_is_not_taken_from_a_frozen_co
     assert_sound()
 
 
+def test_a_primary_mark_of_an_identity_that_is_gone_is_not_taken(by: By) -> None:
+    ada, again, third = (known(f"loyalty-card:{number}", by=by) for number in "123")
+    cards = {row.identifier: row for row in Identity.objects.filter(handle="loyalty-card")}
+    for number in "23":
+        routing.change(cards[number].pk, is_primary=True, by=by, source=None)
+    merge(ada, again, by=by)
+    routing.remove(cards["2"].pk, by=by, source=None)
+
+    merge(ada, third, by=by)
+
+    assert not ada.identities.filter(is_primary=True).exists(), "It was taken away since: nobody fills it by itself."
+    first = known("loyalty-card:4", by=by)
+    merge(first, ada, by=by)
+    assert list(first.identities.filter(is_primary=True).values_list("identifier", flat=True)) == ["3"]
+    assert_sound()
+
+
 def test_a_field_written_since_is_not_worked_out_anew(by: By) -> None:
     ada = known("loyalty-card:1", by=by)
     old, older = known("loyalty-card:2", by=by, gender="x"), known("loyalty-card:3", by=by, gender="y")
@@ -242,12 +262,24 @@ def test_a_plan_is_done_exactly_or_refused_with_what_differs(ada: Profile, ada_a
     assert records_of(ada)
 
 
-@pytest.mark.parametrize("plan", ["", "nonsense", "eJw=", "é", "A" * 10_000])
+def packed(text: str) -> str:
+    return base64.urlsafe_b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"))).decode()
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        *("", "nonsense", "eJw=", "é", "A" * 10_000),
+        *map(packed, ("[" * 100_000, '{"a":' * 40_000, '{"\\ud800": 1}', "[1]", '{"fields.x": [1]}', "1" * 300_000)),
+    ],
+    ids=range(11),
+)
 def test_a_plan_that_is_none_is_refused(plan: str, ada: Profile, ada_again: Profile, by: By) -> None:
     with pytest.raises(Refused) as refusal:
         merge(ada, ada_again, by=by, plan=plan)
 
     assert refusal.value.code == "plan_changed"
+    assert len(json.dumps(refusal.value.details["changed"])) < 1_000
 
 
 def test_the_preview_writes_nothing_and_tells_what_the_merge_does(by: By, operator: User) -> None:
