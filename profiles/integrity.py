@@ -101,6 +101,20 @@ def _of_merges() -> Iterator[Invariant]:
                 WHERE profile.merged_into_id IS NOT NULL
             """,
         )
+    kinds = ", ".join(f"'{table.kind}'" for table in tables() if table.is_tagged)
+    yield Invariant(
+        "merges_can_be_undone",
+        _("A live merge remembers what there was when it was made, and tells rows of tables that there are."),
+        f"""
+            SELECT 'merge' AS kind, merge.id AS key, 'it does not say what came since' AS wrong
+            FROM profiles_merge AS merge
+            WHERE merge.undone_at IS NULL AND NOT merge.marks ?& ARRAY[{kinds}, 'move', 'custom_attribute']
+            UNION ALL
+            SELECT 'merge', taken.merge_id, format('it took rows of %s', taken."table")
+            FROM profiles_takenrows AS taken JOIN profiles_merge AS merge ON merge.id = taken.merge_id
+            WHERE merge.undone_at IS NULL AND to_regclass(taken."table") IS NULL
+        """,
+    )
     yield Invariant(
         "fields_are_of_the_lineage",
         _("What a survivor has taken over is of a profile that is part of it."),

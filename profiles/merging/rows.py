@@ -15,7 +15,7 @@ from django.db import connection, models
 
 from identities.models import Identity
 from profiles.auditing import By
-from profiles.models import RECORDS, CustomAttribute, Merge, Move, Profile, TakenRows
+from profiles.models import RECORDS, Audit, CustomAttribute, Merge, Move, Profile, TakenRows
 from profiles.models.policy import moving
 
 # ruff: noqa: S608 - the statements are put together from names of tables and columns of ours
@@ -88,9 +88,9 @@ def count(profile_ids: Collection[uuid.UUID]) -> dict[str, dict[uuid.UUID, int]]
 
 
 def marks() -> dict[str, int]:
-    """The highest key of each table whose rows may come later, and of the moves. One statement."""
+    """The highest key of each table whose rows may come later, of the moves and of the audit. One statement."""
     named = {table.kind: table.name for table in tables() if table.is_tagged}
-    named |= {"custom_attribute": CustomAttribute._meta.db_table, "move": MOVES}
+    named |= {"custom_attribute": CustomAttribute._meta.db_table, "move": MOVES, "audit": Audit._meta.db_table}
     columns = ", ".join(f"(SELECT coalesce(max(id), 0) FROM {name})" for name in named.values())
     return dict(zip(named, fetched(f"SELECT {columns}", {})[0], strict=True))
 

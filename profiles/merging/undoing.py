@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,13 @@ from profiles import auditing, duplicates
 from profiles.auditing import By
 from profiles.merging import rows, survivorship
 from profiles.merging.leaving import Leaving, Tally, left, send_attributes_home, send_home, tally
-from profiles.merging.lineage import PRIMARY, Lineage, Value, same
+from profiles.merging.lineage import ATTRIBUTES, COLUMNS, CUSTOM, PARTS, PRIMARY, Lineage, Value, same
 from profiles.merging.survivorship import Kept
-from profiles.models import Merge, Profile
+from profiles.models import Audit, Merge, Profile
 from profiles.refusing import Refused
+
+# How many writes to the fields of a profile are looked at.
+MOST_WRITES = 500
 
 # How many of the rows that an undo leaves where they are it names.
 MOST_NAMED = 50
@@ -127,6 +130,7 @@ def _work_out(merge: Merge) -> _Worked:
     leaving = Leaving.read(merge, root=root, side=side)
     told.tallies, told.left = tally(leaving), left(leaving, most=MOST_NAMED)
     _show_contacts(told, leaving, shown)
+    _tell_what_was_written(lineage, chain, leaving, told)
     return _Worked(told, lineage, leaving, outer, _reactivate(told, leaving, lineage))
 
 
@@ -155,6 +159,44 @@ def _give_back(
         for pk, name in resting
         if not same(name, before[pk, name], lineage.value(pk, name))
     ]
+
+
+def _tell_what_was_written(lineage: Lineage, chain: list[uuid.UUID], leaving: Leaving, told: Undo) -> None:
+    """Name every field that was written since, also one that the merge had nothing to do with.
+
+    Nobody knows of a value which of the two it was meant for: it stays with the survivor, and a person may decide. The
+    audit tells; of very many writes the newest are looked at. A primary identity that goes home leaves none behind.
+    """
+    mark = told.merge.marks.get("audit")
+    told_already = {(one.profile_id, one.name) for one in told.restored}
+    told_already |= {(one.profile_id, one.name) for one in told.kept}
+    for pk, name in _written(chain, mark) if mark is not None else ():
+        if (pk, name) not in told_already and pk in lineage.profiles:
+            told_already.add((pk, name))
+            told.kept.append(Kept(pk, name, lineage.value(pk, name)))
+    shows_another = {(one.profile.pk, one.field) for one in told.contacts_changed}
+    told.kept = [one for one in told.kept if (one.profile_id, one.name) not in shows_another]
+    primary = lineage.value(told.survivor.pk, PRIMARY)
+    if primary and primary[0] in leaving.home:
+        lineage.put(told.survivor.pk, PRIMARY, [])
+        told.restored.append(Restored(told.survivor.pk, PRIMARY, primary, []))
+
+
+def _written(chain: list[uuid.UUID], mark: int) -> Iterator[tuple[uuid.UUID, str]]:
+    """The fields of these profiles that somebody has written since this entry of the audit, the newest first."""
+    since = Audit.objects.filter(pk__gt=mark, event="updated").order_by("-pk")
+    of_profiles = since.filter(auditable_type="profile", auditable_key__in=[str(pk) for pk in chain])
+    for key, old, new in of_profiles.values_list("auditable_key", "old_values", "new_values")[:MOST_WRITES]:
+        for name, columns in COLUMNS.items():
+            if new.keys() & set(columns):
+                yield uuid.UUID(key), name
+        for part in PARTS if "attributes" in new else ():
+            if (old.get("attributes") or {}).get(part) != new["attributes"].get(part):
+                yield uuid.UUID(key), f"{ATTRIBUTES}{part}"
+    of_attributes = since.filter(auditable_type="custom_attribute", profile__in=chain)
+    for pk, new in of_attributes.values_list("profile", "new_values")[:MOST_WRITES]:
+        if pk is not None and "name" in new:
+            yield pk, f"{CUSTOM}{new['name']}"
 
 
 def _former_shown(handle: str, merge: Merge, outer: list[Merge]) -> str:

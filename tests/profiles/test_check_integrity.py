@@ -46,6 +46,7 @@ BREAKS: dict[str, str] = {
     "merged_by_a_merge": "UPDATE profiles_profile SET merged_into_id = NULL WHERE id = '{b}'",
     "no_identity_on_a_merged_profile": "UPDATE identities_identity SET profile_id = '{b}' WHERE identifier = '2'",
     "no_transaction_on_a_merged_profile": "UPDATE profiles_transaction SET profile_id = '{b}'",
+    "merges_can_be_undone": "UPDATE profiles_merge SET marks = '{{}}'",
     "fields_are_of_the_lineage": (
         """UPDATE profiles_merge SET fields = jsonb_build_object('gender', jsonb_build_object('of', '{d}'))"""
     ),

@@ -255,6 +255,26 @@ def test_a_field_written_since_stays_and_is_reported(by: By) -> None:
     assert [restored.name for restored in done.restored] == ["company"]
 
 
+def test_whatever_was_written_since_is_named_also_by_the_duplicates_id(by: By) -> None:
+    ada, again = known("loyalty-card:1", by=by, first_name="Ada"), known("loyalty-card:2", by=by, first_name="Bob")
+    attributing.put(ada.pk, Named("size", "hat", 1), by=by, source=None)
+    attributing.put(again.pk, Named("size", "hat", 2), by=by, source=None)
+    (one,) = merge(ada, again, by=by)
+    update(again, first_name="Bobby", company="X", attributes={"comms": {"email": True}}, by=by)
+    attributing.put(again.pk, Named("size", "hat", 3), by=by, source=None)
+    routing.change(Identity.objects.get(identifier="2").pk, is_primary=True, by=by, source=None)
+
+    told = merging.preview_undo(one.pk)
+    done = undo(one, by=by)
+
+    names = {"first_name", "company", "attributes.comms", "custom_attributes.size:hat"}
+    assert {kept.name for kept in told.kept} == {kept.name for kept in done.kept} == names
+    assert [restored.name for restored in done.restored] == ["external_id"]
+    assert value_of(ada, "first_name") == "Bobby"
+    assert not ada.identities.filter(is_primary=True).exists()
+    assert_sound()
+
+
 def test_a_contact_point_shown_since_falls_back_to_the_former_one(by: By) -> None:
     ada = known("loyalty-card:1", by=by, email="first@example.com")
     update(ada, email="", by=by)
