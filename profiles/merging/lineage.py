@@ -143,7 +143,7 @@ class Lineage:
             part = name.removeprefix(ATTRIBUTES)
             return [profile.attributes[part]] if part in profile.attributes else []
         row = self.attributes.get(pk, {}).get(name)
-        return [] if row is None else [_frozen(getattr(row, column)) for column in COPIED]
+        return [] if row is None else [*(_frozen(getattr(row, column)) for column in COPIED), row.pk]
 
     def put(self, pk: uuid.UUID, name: str, value: Value) -> None:
         """Give a profile another value, in memory."""
@@ -177,7 +177,12 @@ class Lineage:
         row = (
             rows.get(name) or former or CustomAttribute(profile=self.profiles[pk], namespace=namespace, handle=handle)
         )
-        for column, one in zip(COPIED, value, strict=True):
+        *copied, key = value
+        known = {one.pk for others in self.attributes.values() for one in others.values()}
+        if row._state.adding and key not in known:
+            # Nobody's value is copied: a row comes back that was deleted, and is the same row.
+            row.pk = key
+        for column, one in zip(COPIED, copied, strict=True):
             setattr(row, column, _thawed(CustomAttribute, column, one))
         row.updated_at = timezone.now()
         rows[name] = row
@@ -251,8 +256,8 @@ class Lineage:
             row.brought_by_id = row.brought_by_id if row.brought_by_id in known else None
         if gone:
             CustomAttribute.objects.filter(pk__in=gone).delete()
-        CustomAttribute.objects.bulk_create([row for row in rows if row.pk is None])
-        CustomAttribute.objects.bulk_update([row for row in rows if row.pk is not None], [*_fields(), "updated_at"])
+        CustomAttribute.objects.bulk_create([row for row in rows if row._state.adding])
+        CustomAttribute.objects.bulk_update([row for row in rows if not row._state.adding], [*_fields(), "updated_at"])
 
     def _save_primaries(self, at: datetime.datetime) -> None:
         # Of merged profiles only the merge remembers it; the identity is with the survivor.

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from identities import moving, moving_records, recording, routing
+from identities import attributing, moving, moving_records, recording, routing
+from identities.attributing import Named
 from identities.models import Identity
 from profiles import merging
 from profiles.auditing import By
@@ -30,7 +31,10 @@ from tests.tables import differences, everything
 pytestmark = pytest.mark.django_db
 
 KINDS = list(FIELDS)
-WRITTEN = ("gender", "company")
+COLUMNS = ("gender", "company")
+# A custom attribute is a field like any other.
+CUSTOM = "hat"
+WRITTEN = (*COLUMNS, CUSTOM)
 
 position = st.integers(0, 30)
 
@@ -122,10 +126,23 @@ class Merging(RuleBasedStateMachine):
     def make(self, fields: dict[str, str]) -> None:
         values = {name: value or f"value {next(self.numbers)}" for name, value in fields.items()}
         pair = self.pair()
-        profile = known(pair, by=self.by, **values)
+        columns = {name: value for name, value in values.items() if name in COLUMNS}
+        profile = known(pair, by=self.by, **columns)
         self.profiles.append(profile.pk)
+        if CUSTOM in values:
+            self.put(profile.pk, values[CUSTOM])
         self.own[profile.pk] = values
         self.keep("identity", Identity.objects.get(identifier=pair.partition(":")[2]).pk, profile.pk)
+
+    def put(self, pk: uuid.UUID, value: str) -> None:
+        attributing.put(pk, Named("size", CUSTOM, value), by=self.by, source=None)
+
+    @rule(at=position)
+    def change(self, at: int) -> None:
+        """An identity gets another identifier, and stays the same row."""
+        if self.identities():
+            row = self.identities()[at % len(self.identities())]
+            routing.change(row.pk, identifier=f"changed{next(self.numbers)}", by=self.by, source=None)
 
     def keep(self, kind: str, pk: int, home: uuid.UUID, brought_by: Row | None = None) -> None:
         self.rows.append(Row(kind, pk, home, brought_by))
@@ -164,7 +181,10 @@ class Merging(RuleBasedStateMachine):
         lives = self.lives()
         pk, value = lives[at % len(lives)], f"value {next(self.numbers)}"
         fields: dict[str, Any] = {name: value}
-        update(Profile(pk=pk), by=self.by, **fields)
+        if name == CUSTOM:
+            self.put(pk, value)
+        else:
+            update(Profile(pk=pk), by=self.by, **fields)
         self.own[pk][name] = value
 
     @rule(at=position, first=position, more=st.integers(1, 2))
@@ -251,7 +271,9 @@ class Merging(RuleBasedStateMachine):
         if not others:
             return
         before, duplicate = everything(), others[first % len(others)]
-        choices = Choices(fields={name: duplicate}) if is_chosen else None
+        name = f"custom_attributes.size:{name}" if name == CUSTOM else name
+        is_known = name in COLUMNS or name in {one.name for one in merging.preview(survivor, [duplicate]).fields}
+        choices = Choices(fields={name: duplicate}) if is_chosen and is_known else None
         (one,) = merging.merge(survivor, [duplicate], choices=choices, by=self.by).merges
         assert_sound()
         merging.undo(one.pk, by=self.by)
@@ -269,7 +291,8 @@ class Merging(RuleBasedStateMachine):
     @invariant()
     def every_profile_shows_what_it_should(self) -> None:
         for profile in Profile.objects.filter(pk__in=self.lives()):
-            shown = {name: getattr(profile, name) for name in WRITTEN}
+            shown = {name: getattr(profile, name) for name in COLUMNS}
+            shown[CUSTOM] = "".join(profile.custom_attributes.values_list("value", flat=True))
             assert shown == {name: self.shown(profile.pk, name) for name in WRITTEN}
 
     @invariant()

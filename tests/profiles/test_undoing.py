@@ -406,6 +406,18 @@ def test_custom_attributes_go_back_where_they_still_hold_the_adopted_value(by: B
     assert [kept.name for kept in done.kept] == ["custom_attributes.size:hat"]
 
 
+def test_a_custom_attribute_that_was_given_up_for_nothing_comes_back_as_the_same_row(by: By) -> None:
+    ada, again = known("loyalty-card:1", by=by), known("loyalty-card:2", by=by)
+    attributing.put(ada.pk, Named("size", "hat", 1), by=by, source=None)
+    before = everything()
+    (one,) = merge(ada, again, by=by, choices=Choices(fields={"custom_attributes.size:hat": again.pk}))
+    assert not ada.custom_attributes.exists()
+
+    undo(one, by=by)
+
+    assert differences(before, everything()) == []
+
+
 def test_the_two_are_known_not_to_be_one_person_afterwards(ada: Profile, ada_again: Profile, by: By) -> None:
     (one,) = merge(ada, ada_again, by=by)
 
