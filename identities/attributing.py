@@ -179,7 +179,7 @@ def refuse_name(namespace: str, handle: str) -> None:
 def _held(profile_id: uuid.UUID) -> Profile:
     survivor = Profile.objects.surviving(profile_id)
     held: Held = hold([], profile_ids=[survivor.pk])
-    return held.live(survivor.pk)
+    return held.live(survivor.pk, named=profile_id)
 
 
 def _typed(named: Named, row: CustomAttribute | None) -> tuple[str, Any, str]:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from identities import handles
 from identities.handles import Sent
-from identities.holding import Changed, Held
+from identities.holding import Held
 from identities.models import BUILT_IN, Extension, Identity, Pair
 from profiles.models import Profile, Record
 from profiles.refusing import Refused
@@ -167,10 +167,7 @@ def _still_there(kept: Record) -> Identity | None:
 def _addressed(named: Named | None, held: Held) -> Profile | None:
     if named is None or named.profile_id is None:
         return None
-    profile = held.profiles.get(named.profile_id)
-    if profile is None or profile.merged_into_id is not None:
-        raise Changed
-    return profile
+    return held.meant(named.profile_id, named=named.id)
 
 
 def _not_followed(addressed: Profile | None) -> Refused:

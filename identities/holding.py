@@ -66,11 +66,24 @@ class Held:
         profile = self.profiles[row.profile_id]
         return profile if profile.is_live else None
 
-    def live(self, pk: uuid.UUID) -> Profile:
-        """A locked profile that may be written. Raises Refused `profile_deleted`, or Changed if it was merged."""
+    def meant(self, pk: uuid.UUID, *, named: uuid.UUID) -> Profile:
+        """The locked profile of this key, which a caller's id meant before the lock. Raises Changed when that is over.
+
+        That the profile is still there is not enough: the merge that made the caller's id mean it may have been undone
+        between look and lock, and what is written then by that id would stay with the wrong person for good. Under the
+        lock that cannot happen, since an undo locks the whole chain. One statement, and none for a profile's own id.
+        """
         profile = self.profiles.get(pk)
         if profile is None or profile.merged_into_id is not None:
             raise Changed
+        if named != pk and Profile.objects.survivors([named]).get(named) != pk:
+            raise Changed
+        return profile
+
+    def live(self, pk: uuid.UUID, *, named: uuid.UUID | None = None) -> Profile:
+        """A locked profile that may be written. Raises Refused `profile_deleted`, or Changed if it was merged, or if
+        `named`, the id that the caller gave, means another by now (`meant`)."""
+        profile = self.meant(pk, named=pk if named is None else named)
         if not profile.is_live:
             raise Refused("profile_deleted", _("This profile is deleted; undelete it before you change it."))
         return profile

@@ -135,7 +135,7 @@ def add(
         handles.admit([identity])
         survivor = Profile.objects.surviving(profile_id)
         held = hold([identity.pair], profile_ids=[survivor.pk])
-        profile = held.live(survivor.pk)
+        profile = held.live(survivor.pk, named=profile_id)
         owner = held.owner(identity.pair)
         if owner is not None and owner != profile:
             raise taken(identity, owner=owner, requested=profile, by=by, source=source)
@@ -243,7 +243,7 @@ def update(
         wanted = contacts.read(contact, writer=source)
         survivor = Profile.objects.surviving(profile_id)
         held = hold([row.pair for row in wanted.values() if row], profile_ids=[survivor.pk])
-        profile = held.live(survivor.pk)
+        profile = held.live(survivor.pk, named=profile_id)
         old = {name: getattr(profile, name) for name in (*fields, *contact)}
         for name, value in fields.items():
             setattr(profile, name, value)
