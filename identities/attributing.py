@@ -78,16 +78,20 @@ def put(profile_id: uuid.UUID, named: Named, *, by: By, source: Extension | None
     return settle(attempt)
 
 
-def remove(profile_id: uuid.UUID, namespace: str, handle: str, *, by: By) -> None:
-    """Delete one attribute. Raises CustomAttribute.DoesNotExist, Profile.DoesNotExist, Refused `profile_deleted`."""
+def remove(profile_id: uuid.UUID, namespace: str, handle: str, *, by: By) -> Profile:
+    """Delete one attribute of a profile, which is returned; a merged profile's id means its survivor.
 
-    def attempt() -> None:
+    Raises CustomAttribute.DoesNotExist, Profile.DoesNotExist, and Refused `profile_deleted`.
+    """
+
+    def attempt() -> Profile:
         profile = _held(profile_id)
         row = profile.custom_attributes.get(namespace=namespace, handle=handle)
         auditing.write([auditing.entry("deleted", row, by=by, profile=profile, old=_state(row))])
         row.delete()
+        return profile
 
-    settle(attempt)
+    return settle(attempt)
 
 
 def write(

@@ -66,7 +66,8 @@ class CustomAttributeViewSet(OfProfileViewSet):
     @extend_schema(responses={204: None}, summary="Delete a custom attribute")
     def destroy(self, request: Request, profile_id: str, attribute: str) -> Response:
         namespace, handle = split(attribute)
-        attributing.remove(self.profile(profile_id).pk, namespace, handle, by=by(request))
+        profile = attributing.remove(profile_key(profile_id), namespace, handle, by=by(request))
+        self.stands_for(profile.pk)
         return Response(status=204)
 
 

@@ -227,10 +227,13 @@ def test_what_a_client_has_changed_in_its_old_copy_is_written_whole(api, merged,
 def test_writes_of_data_to_a_merged_id_go_to_the_survivor(api, merged, bo) -> None:
     added = api.post(f"/profiles/{merged['id']}/identities", {"handle": "pos", "identifier": "9"})
     put = api.put(f"/profiles/{merged['id']}/attributes/custom/a:b", {"value": 1})
+    deleted = api.delete(f"/profiles/{merged['id']}/attributes/custom/a:b")
 
     assert added.json()["data"]["profile_id"] == put.json()["data"]["profile_id"] == bo["id"]
     assert added["Content-Location"].endswith(f"/profiles/{bo['id']}/identities")
     assert put["Content-Location"].endswith(f"/profiles/{bo['id']}/attributes/custom/a:b")
+    assert deleted["Content-Location"].endswith(f"/profiles/{bo['id']}/attributes/custom/a:b")
+    assert api.get(f"/profiles/{bo['id']}/attributes/custom/a:b").status_code == 404
 
 
 def test_what_is_about_the_profile_itself_takes_ids_literally(api, merged, bo) -> None:
