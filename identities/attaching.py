@@ -5,6 +5,7 @@ Only the write path calls these, inside `holding.settle` and with the profile's 
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -175,11 +176,14 @@ def set_contact(
     by: By,
     source: Extension | None,
     brought_by: Identity | None = None,
+    named: uuid.UUID | None = None,
 ) -> None:
     """Make the profile show this contact point, or none; the caller saves the profile.
 
-    A pair that the profile holds already is only shown; a new one replaces the pair that was shown. Raises Refused
-    `identity_taken` when it is another live profile's.
+    A pair that the profile holds already is only shown; a new one replaces the pair that was shown. With `named`, the
+    merged id that the caller knows the profile by, a shown pair that has not come from there stays held: whoever names
+    the duplicate speaks of that one's contact points, and an undo must be able to give each side its own back, which
+    it cannot once they are deleted. Raises Refused `identity_taken` when it is another live profile's.
     """
     current = contacts.shown(profile, handle)
     if identity is not None and current is not None and current.pair == identity.pair:
@@ -189,7 +193,7 @@ def set_contact(
         return
     if identity is not None:
         refuse_taken_contact(identity, profile, held=held, by=by, source=source)
-    if current is not None:
+    if current is not None and (named is None or named in (current.merged_from_id, current.addressed)):
         auditing.write([audited("deleted", current, by=by, old=state(current))])
         current.delete()
     if identity is not None:

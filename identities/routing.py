@@ -235,8 +235,9 @@ def update(
     """Change a profile's own fields, which contact points it holds, custom attributes. What is not named stays.
     `brought_by` is the identity by which the profile was found, if it was.
 
-    A merged profile's id means its survivor. Raises Profile.DoesNotExist, and Refused: `profile_deleted`,
-    `identity_taken` when a contact is another profile's (logged), and what is wrong with fields or contacts.
+    A merged profile's id means its survivor, but deletes none of the contact points that are the survivor's own
+    (`set_contact`). Raises Profile.DoesNotExist, and Refused: `profile_deleted`, `identity_taken` when a contact is
+    another profile's (logged), and what is wrong with fields or contacts.
     """
 
     def attempt() -> Profile:
@@ -251,10 +252,13 @@ def update(
             # Partial there too: whoever sends only `comms` does not mean to empty `appearance`.
             profile.attributes = {**old["attributes"], **fields["attributes"]}
         addressed = profile_id if brought_by is None else None
+        merged_id = profile_id if profile_id != profile.pk else None
         for handle, identity in wanted.items():
             if identity is not None:
                 identity.addressed = addressed
-            set_contact(profile, handle, identity, held=held, by=by, source=source, brought_by=brought_by)
+            set_contact(
+                profile, handle, identity, held=held, by=by, source=source, brought_by=brought_by, named=merged_id
+            )
         filling.save_changes(profile, old, by=by)
         attributing.write(attributes, profile, by=by, source=source, addressed=addressed, brought_by=brought_by)
         return profile
