@@ -253,8 +253,8 @@ class Population:
                 seen = joined + SECOND * position
                 yield (
                     key, profile, handle, identifier, "" if identifier == sent else sent, position == primary,
-                    draw() > 0.03, self.sources.get(handle), None, None, handle == "pos" and key % 9 == 0, None, None,
-                    seen, seen,
+                    draw() > 0.03, self.sources.get(handle), None, None, None, handle == "pos" and key % 9 == 0, None,
+                    None, seen, seen,
                 )  # fmt: skip
 
     def entries(self) -> Iterator[tuple[Any, ...]]:
@@ -378,8 +378,8 @@ class Population:
             at = self.now - YEARS * age
             identity = None if is_nobodys else self.identity_key(about)
             yield number, (
-                None if is_nobodys else self.profile_key(about), identity, "" if is_nobodys else "loyalty-card",
-                "" if is_nobodys else self.identifier("loyalty-card", number), "nobody" if is_nobodys else "identity",
+                None if is_nobodys else self.profile_key(about), identity, identity,
+                "" if is_nobodys else "loyalty-card", "" if is_nobodys else self.identifier("loyalty-card", number), "nobody" if is_nobodys else "identity",
                 None, "[]", None, source, at, at,
             ), at - SECOND * (number % 7)  # fmt: skip
 
