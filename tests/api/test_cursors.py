@@ -6,6 +6,7 @@ import base64
 import datetime
 import json
 import random
+import re
 import uuid
 from collections.abc import Iterator
 from functools import partial
@@ -432,6 +433,18 @@ def big(api, ada, operator, twenty_thousand) -> set[str]:
                 """
             )
             cursor.execute(f"ANALYZE {table}")
+        cursor.execute(
+            """
+            INSERT INTO profiles_duplicatepair (
+                first_id, second_id, low_id, high_id, evidence, score, status, note, created_at, updated_at
+            )
+            SELECT id, next, id, next, '{}', 0.5, 'open', '', created_at, created_at FROM (
+                SELECT id, created_at, lead(id) OVER (ORDER BY id) AS next FROM profiles_profile
+                WHERE profile_type <> 'deleted' AND merged_into_id IS NULL
+            ) AS one WHERE next IS NOT NULL ON CONFLICT DO NOTHING
+            """
+        )
+        cursor.execute("ANALYZE profiles_duplicatepair")
     return plans.big_tables()
 
 
@@ -452,7 +465,7 @@ def test_a_page_by_cursor_walks_the_index_from_there(api, ada, big) -> None:
 
         (keys,) = of_page(statements(partial(page, api, path, cursor, sort=sort)))
 
-        assert "OFFSET" not in keys
+        assert not re.search(r"OFFSET (?!0\b)", keys), "OFFSET 0 only keeps a probe from becoming a join."
         assert "COUNT(" not in keys
         plan = plans.Plan(keys, big)
         assert plan.faults == [], (path, sort, keys)
