@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
@@ -34,12 +35,16 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Keep a copy of what the migrations put into the database, for `restore`."""
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Keep a copy of what the migrations put into the database, for `restore`; check what is left at the end."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA pristine")
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'CREATE TABLE pristine."{table}" AS TABLE "{table}"')
+    yield
+    with django_db_blocker.unblock():
+        call_command("check_integrity", verbosity=0)
+        connection.close()
 
 
 def put_back() -> None:
