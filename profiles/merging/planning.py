@@ -19,6 +19,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from identities.handles import mask
+from identities.holding import Changed, settle
 from identities.models import Identity
 from profiles.merging import rows, survivorship
 from profiles.merging.lineage import ATTRIBUTES, COLUMNS, CUSTOM, PARTS, PRIMARY, Lineage, Value, is_empty, same
@@ -105,7 +106,8 @@ def preview(survivor_id: uuid.UUID, duplicate_ids: Sequence[uuid.UUID], choices:
     In: the profile that stays, those that become part of it, and choices. Raises Profile.DoesNotExist, and Refused
     `invalid` for a choice that is none.
     """
-    return work_out(survivor_id, duplicate_ids, choices or Choices()).preview
+    # Without locks, a profile may be merged between two of its reads: then all is read again.
+    return settle(lambda: work_out(survivor_id, duplicate_ids, choices or Choices()).preview)
 
 
 def work_out(survivor_id: uuid.UUID, duplicate_ids: Sequence[uuid.UUID], choices: Choices) -> Plan:
@@ -122,6 +124,8 @@ def work_out(survivor_id: uuid.UUID, duplicate_ids: Sequence[uuid.UUID], choices
         return Plan(Lineage({}, {}, {}, {}, {}), [], Preview(survivor, duplicates, blockers=blockers))
     _refuse_choices(choices, ids)
     lineage = Lineage.read(ids)
+    if len(lineage.profiles.keys() & set(ids)) < len(ids) or lineage.merges.keys() & set(ids):
+        raise Changed
     survivor, duplicates = lineage.profiles[survivor_id], [lineage.profiles[one.pk] for one in duplicates]
     before = {name: {pk: lineage.value(pk, name) for pk in ids} for name in lineage.names()}
     unknown = [name for name in choices.fields if name not in before]

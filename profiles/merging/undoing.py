@@ -78,7 +78,8 @@ def preview_undo(merge_id: int) -> Undo:
 
     Raises Merge.DoesNotExist, and Refused as `undo` does.
     """
-    return _work_out(Merge.objects.get(pk=merge_id)).undo
+    # Without locks, the lineage may change between two of its reads: then it is read again.
+    return settle(lambda: _work_out(Merge.objects.get(pk=merge_id)).undo)
 
 
 def undo(merge_id: int, *, reason: str = "", by: By) -> Undo:
@@ -117,7 +118,10 @@ def _work_out(merge: Merge) -> _Worked:
         raise Refused("already_undone", _("This merge was undone already."), merge_id=merge.pk)
     root = Profile.objects.surviving(merge.survivor_id).pk
     lineage = Lineage.read([root])
-    merge = lineage.merges[merge.duplicate_id]
+    current = lineage.merges.get(merge.duplicate_id)
+    if current is None or current.pk != merge.pk or root in lineage.merges:
+        raise Changed
+    merge = current
     chain, side = lineage.chain(merge.survivor_id), lineage.beneath(merge.duplicate_id)
     survivor, duplicate = lineage.profiles[root], lineage.profiles[merge.duplicate_id]
     if not survivor.is_live:

@@ -449,5 +449,5 @@ def test_a_group_costs_the_same_for_two_and_for_twenty(editor, by, django_assert
     routing.route([], fields={}, contact={}, by=by, source=None)
 
     # One more for each step away from the pair.
-    with django_assert_num_queries(24 if number > 2 else 23):
+    with django_assert_num_queries(26 if number > 2 else 25):
         editor.get(page(row))

@@ -432,7 +432,7 @@ def test_a_review_costs_the_same_for_two_and_for_twenty(editor, by, django_asser
     profiles = [known(f"loyalty-card:{n}", by=by, first_name=f"Ada {n}") for n in range(1, number + 1)]
 
     # Four for the session and the person, who they are today, ten for the preview, what speaks for it, and identities.
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(18):
         response = editor.get(page(*profiles))
 
     assert f"Are these {number} profiles one person?" in read(response)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from identities.handles import Sent
 from identities.models import Handle, Identity
 from profiles import merging
 from profiles.auditing import By
+from profiles.merging.lineage import Lineage
 from profiles.models import Merge, Profile, Transaction
 from profiles.refusing import Refused
 from tests.cast import assert_sound, come, pairs_of, records_of
-from tests.racing import PATIENCE, while_it_is_locked
+from tests.racing import PATIENCE, at_once, while_it_is_locked
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("merge races")]
 
@@ -184,6 +186,43 @@ def test_of_two_undos_of_one_merge_one_finds_it_undone(rounds: int, by: By) -> N
     for answers in meet([(undo(one), undo(one)) for one in merges]):
         assert sorted(map(code, answers)) == ["", "already_undone"]
     assert_sound()
+
+
+def test_a_preview_that_meets_what_it_previews_tells_what_is_by_then(by: By) -> None:
+    (one,) = people(1, "AB")
+    told: list[str] = []
+
+    def tell(preview: Write) -> None:
+        try:
+            told.extend(refusal.code for refusal in getattr(preview(), "blockers", []))
+        except Refused as refusal:
+            told.append(refusal.code)
+
+    done: list[merging.Merged] = []
+    with before_the_lineage_is_read(lambda: done.append(merge(one["A"], one["B"], by=by)())):
+        tell(lambda: merging.preview(one["A"].pk, [one["B"].pk]))
+    with before_the_lineage_is_read(lambda: merging.undo(done[0].merges[0].pk, by=by)):
+        tell(lambda: merging.preview_undo(done[0].merges[0].pk))
+
+    assert told == ["already_merged", "already_undone"]
+
+
+@contextmanager
+def before_the_lineage_is_read(other: Write) -> Iterator[None]:
+    """Let something else begin and end after the first reads of a preview, and before the others."""
+    read = Lineage.read
+    happened: list[bool] = []
+
+    def called(ids: Any) -> Lineage:
+        if not happened and threading.current_thread() is threading.main_thread():
+            happened.append(True)
+            at_once(other)
+        return read(ids)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Lineage, "read", called)
+        yield
+    assert happened
 
 
 def test_a_write_waits_for_the_undo_of_its_profile(by: By) -> None:

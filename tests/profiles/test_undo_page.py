@@ -270,7 +270,7 @@ def test_the_preview_costs_the_same_for_one_row_and_for_fifty(
 
     # Session, user, permissions twice; the merge; the preview; what was merged into it; the profiles, and of what
     # stays the owners and the identities.
-    with django_assert_num_queries(31):
+    with django_assert_num_queries(33):
         editor.get(page(merged))
 
 
