@@ -43,6 +43,7 @@ def test_a_sale_since_the_merge_is_at_home_after_the_undo(page: Page, superuser:
     page.keyboard.press("Enter")
 
     expect(page.locator(".messagelist")).to_contain_text("Augusta King")
+    page.wait_for_load_state()
     find(page, "2222")
     expect(page.get_by_role("heading", name="Augusta King").first).to_be_visible()
     expect(page.get_by_text("R-2222").first).to_be_visible()
