@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, UUIDField, Value
+from django.db.models.functions import NullIf
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -103,17 +104,42 @@ def move(identity_id: int, *, to: uuid.UUID, reason: str, by: By) -> Moved:
         current.profile = former
         if former == profile:
             return Moved(current)
-        keep_rules([current.handle])
         refuse_over_limit(current, profile)
-        old = state(current)
-        current.profile, current.is_primary, current.updated_at = profile, False, timezone.now()
-        current.save()
-        note_moves([current], {current.pk: former}, profile, reason=reason, by=by)
-        changed = show_contacts(current, former, profile, by=by) if current.handle_id in BUILT_IN else []
-        audited("moved", current, by=by, old=old, new=state(current)).save()
-        return Moved(current, changed)
+        return Moved(current, hand_over([current], {current.pk: former}, profile, reason=reason, by=by))
 
     return settle(attempt)
+
+
+def hand_over(
+    rows: Sequence[Identity],
+    former: Mapping[int, Profile],
+    profile: Profile,
+    *,
+    reason: str,
+    by: By,
+    cause: str = Move.Cause.ASKED,
+) -> list[contacts.Changed]:
+    """Give identities to another profile: what a move, a decision in the log and a split have in common.
+
+    In: rows with their handles, by their keys the profiles that they come from, all of which are held, and the limits
+    of the handles looked at. None is primary any more; one that is back where a merge took it from came from nowhere
+    else. Returns the columns that show another contact point.
+    """
+    keep_rules(row.handle for row in rows)
+    old, now = {row.pk: state(row) for row in rows}, timezone.now()
+    for row in rows:
+        row.profile, row.is_primary, row.updated_at = profile, False, now
+        row.merged_from_id = None if row.merged_from_id == profile.pk else row.merged_from_id
+    came_from = NullIf(F("merged_from"), Value(profile.pk, output_field=UUIDField()))
+    moved = Identity.objects.filter(pk__in=[row.pk for row in rows])
+    moved.update(profile=profile, is_primary=False, merged_from=came_from, updated_at=now)
+    note_moves(rows, former, profile, reason=reason, by=by, cause=cause)
+    changed = []
+    for row in rows:
+        if row.handle_id in BUILT_IN:
+            changed += show_contacts(row, former[row.pk], profile, by=by)
+    auditing.write(audited("moved", row, by=by, old=old[row.pk], new=state(row)) for row in rows)
+    return changed
 
 
 def literal(profile: Profile | None) -> Profile:

@@ -14,9 +14,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from identities import contacts, moving, reviewing
-from identities.attaching import audited, over_limit, state
-from identities.holding import Changed, Held, hold, keep_rules, settle
-from identities.models import BUILT_IN, Identity, RoutingLogEntry
+from identities.attaching import over_limit
+from identities.holding import Changed, Held, hold, settle
+from identities.models import Identity, RoutingLogEntry
 from profiles import auditing
 from profiles.auditing import By
 from profiles.models import RECORDS, Merge, Move, Profile, Record
@@ -169,19 +169,11 @@ def _send_identities(carried: Carried, profile: Profile, *, held: Held, note: st
     }
     for row in rows:
         row.handle = kept[row.pk]
-    keep_rules(row.handle for row in rows)
     for refusal in over_limit(rows, profile).values():
         raise refusal
     former = {row.pk: held.profiles[row.profile_id] for row in rows}
-    old = {row.pk: state(row) for row in rows}
-    for row in rows:
-        row.profile, row.is_primary, row.updated_at = profile, False, timezone.now()
-    Identity.objects.bulk_update(rows, ["profile", "is_primary", "updated_at"])
-    moving.note_moves(rows, former, profile, reason=note, by=by, cause=Move.Cause.DECIDED)
-    for row in rows:
-        if row.handle_id in BUILT_IN:
-            carried.contacts_changed += moving.show_contacts(row, former[row.pk], profile, by=by)
-    auditing.write(audited("moved", row, by=by, old=old[row.pk], new=state(row)) for row in rows)
+    cause = Move.Cause.DECIDED
+    carried.contacts_changed = moving.hand_over(rows, former, profile, reason=note, by=by, cause=cause)
     carried.identities = rows
 
 

@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from identities import contacts, moving
-from identities.attaching import audited, over_limit, state
-from identities.holding import keep_rules, settle
-from identities.models import BUILT_IN, Identity
+from identities.attaching import over_limit
+from identities.holding import settle
+from identities.models import Identity
 from profiles import auditing
 from profiles.auditing import By
 from profiles.merging import rows
@@ -98,26 +98,13 @@ def _work_out(former: Profile, identity_ids: Sequence[int], profile: Profile | N
 
 def _write(told: Split, *, reason: str, by: By, at: datetime.datetime) -> None:
     former, going = told.former, told.identities
-    keep_rules(row.handle for row in going)
     if told.profile is None:
         told.profile = Profile()
         told.profile.save(force_insert=True)
         auditing.write([auditing.entry("created", told.profile, by=by, profile=told.profile)])
     profile = told.profile
-    old = {row.pk: state(row) for row in going}
-    for row in going:
-        row.profile, row.is_primary, row.updated_at = profile, False, at
-        # What is back where a merge took it from came from nowhere else.
-        row.merged_from_id = None if row.merged_from_id == profile.pk else row.merged_from_id
-    rows_going = Identity.objects.filter(pk__in=[row.pk for row in going])
-    rows_going.filter(merged_from=profile).update(merged_from=None)
-    rows_going.update(profile=profile, is_primary=False, updated_at=at)
-    cause = Move.Cause.SPLIT
-    moving.note_moves(going, {row.pk: former for row in going}, profile, reason=reason, by=by, cause=cause)
+    came_from, cause = {row.pk: former for row in going}, Move.Cause.SPLIT
+    told.contacts_changed = moving.hand_over(going, came_from, profile, reason=reason, by=by, cause=cause)
     rows.split_off(former.pk, profile.pk, [row.pk for row in going], reason=reason, by=by, at=at)
-    for row in going:
-        if row.handle_id in BUILT_IN:
-            told.contacts_changed += moving.show_contacts(row, former, profile, by=by)
-    auditing.write(audited("moved", row, by=by, old=old[row.pk], new=state(row)) for row in going)
     new = {"profile_id": profile.pk, "identities": [row.pk for row in going], "reason": reason, **told.records}
     auditing.write([auditing.entry("split", former, by=by, profile=former, new=new)])

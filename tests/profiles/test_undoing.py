@@ -242,6 +242,19 @@ def test_what_was_moved_to_somebody_who_was_merged_since_stays_with_them(by: By)
     assert records_of(third) == [sale]
 
 
+def test_an_identity_that_is_moved_to_where_it_came_from_was_merged_from_nowhere(by: By) -> None:
+    ada, again, third = (known(f"loyalty-card:{number}", by=by) for number in "123")
+    (one,) = merge(ada, again, by=by)
+    card = Identity.objects.get(identifier="2")
+    moving.move(card.pk, to=third.pk, reason="", by=by)
+    undo(one, by=by)
+
+    moving.move(card.pk, to=again.pk, reason="", by=by)
+
+    card.refresh_from_db()
+    assert (card.profile, card.merged_from) == (again, None)
+
+
 def test_a_field_written_since_stays_and_is_reported(by: By) -> None:
     ada = known("loyalty-card:1", by=by)
     again = known("loyalty-card:2", by=by, gender="f", company="hers")
