@@ -22,7 +22,7 @@ from profiles.admin.base import link
 from profiles.admin.field_words import Words
 from profiles.admin.profile_words import called, survivors_of, who_is_who
 from profiles.merging import rows
-from profiles.merging.planning import column_names
+from profiles.merging.lineage import FIELDS, PRIMARY
 from profiles.models import Merge, Profile
 
 # What a page names one by one; of more, the first ones.
@@ -89,7 +89,7 @@ def _named(merge: Merge) -> set[uuid.UUID]:
 
 
 def _in_order(fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    known = column_names()
+    known = [*FIELDS, PRIMARY]
     return sorted(fields.items(), key=lambda one: (known.index(one[0]) if one[0] in known else len(known), one[0]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,13 +13,12 @@ from django.db import models
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from identities.filling import EMPTY
 from identities.models import BUILT_IN, Identity
 from profiles.models import CustomAttribute, Merge, Profile
 
 # A value as a merge keeps it: a list of JSON values, so that what is not there ([]) differs from what is empty.
 Value = list[Any]
-
-EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 # Fields of the wire, and the columns that go together under each: half of one birth date and half of another is
 # nobody's.
@@ -44,6 +43,9 @@ ATTRIBUTES = "attributes."
 CUSTOM = "custom_attributes."
 # On the wire, a profile's external id is the identifier of its primary identity.
 PRIMARY = "external_id"
+
+# The fields that every profile has, in the order in which people read them, but for the primary identity.
+FIELDS = (*COLUMNS, *(f"{ATTRIBUTES}{part}" for part in PARTS))
 
 # What a copy of a custom attribute takes along.
 COPIED = (
@@ -103,7 +105,7 @@ class Lineage:
     primaries: dict[uuid.UUID, int | None]
     # What can be shown: contact points that live profiles among them hold, and former primary identities.
     held: dict[str, set[Any]]
-    _dirty: dict[uuid.UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _dirty: set[uuid.UUID] = field(default_factory=set)
     _dirty_merges: set[uuid.UUID] = field(default_factory=set)
     _former_attributes: dict[tuple[uuid.UUID, str], CustomAttribute | None] = field(default_factory=dict)
     _former_primaries: dict[uuid.UUID, int | None] = field(default_factory=dict)
@@ -130,7 +132,7 @@ class Lineage:
         """Every field that any of the profiles may have, in the order in which people read them."""
         custom = {name for rows in self.attributes.values() for name in rows}
         noted = {name for merge in self.merges.values() for name in merge.fields if name.startswith(CUSTOM)}
-        return [*COLUMNS, *(f"{ATTRIBUTES}{part}" for part in PARTS), *sorted(custom | noted), PRIMARY]
+        return [*FIELDS, *sorted(custom | noted), PRIMARY]
 
     def value(self, pk: uuid.UUID, name: str) -> Value:
         profile = self.profiles[pk]
@@ -151,7 +153,7 @@ class Lineage:
         if name in COLUMNS:
             for column, one in zip(COLUMNS[name], value, strict=True):
                 setattr(profile, column, _thawed(Profile, column, one))
-            self._dirty[pk] |= set(COLUMNS[name])
+            self._dirty.add(pk)
         elif name == PRIMARY:
             self._former_primaries.setdefault(pk, self.primaries.get(pk))
             self.primaries[pk] = next(iter(value), None)
@@ -162,7 +164,7 @@ class Lineage:
             part = name.removeprefix(ATTRIBUTES)
             others = {key: one for key, one in profile.attributes.items() if key != part}
             profile.attributes = {**others, part: value[0]} if value else others
-            self._dirty[pk].add("attributes")
+            self._dirty.add(pk)
         else:
             self._put_attribute(pk, name, value)
 
@@ -200,7 +202,9 @@ class Lineage:
         merge.fields = {key: one for key, one in merge.fields.items() if key != name}
         if entry is not None:
             merge.fields[name] = entry
-        self._dirty_merges.add(merge.duplicate_id)
+        # One that is being made is stored whole.
+        if merge.pk is not None:
+            self._dirty_merges.add(merge.duplicate_id)
 
     def into(self, pk: uuid.UUID) -> list[Merge]:
         return [merge for merge in self.merges.values() if merge.survivor_id == pk]
@@ -231,10 +235,6 @@ class Lineage:
             found.append(self.merges[found[-1]].survivor_id)
         return found
 
-    def changed(self) -> dict[uuid.UUID, set[str]]:
-        """The columns of Profile that have been given another value."""
-        return {pk: set(columns) for pk, columns in self._dirty.items()}
-
     def save(self, *, at: datetime.datetime) -> None:
         """Write the changed profiles, merges, custom attributes and primary marks. The profiles must be locked."""
         for pk in sorted(self._dirty):
@@ -256,8 +256,9 @@ class Lineage:
             row.brought_by_id = row.brought_by_id if row.brought_by_id in known else None
         if gone:
             CustomAttribute.objects.filter(pk__in=gone).delete()
+        fields = [column.removesuffix("_id") for column in COPIED]
         CustomAttribute.objects.bulk_create([row for row in rows if row._state.adding])
-        CustomAttribute.objects.bulk_update([row for row in rows if not row._state.adding], [*_fields(), "updated_at"])
+        CustomAttribute.objects.bulk_update([row for row in rows if not row._state.adding], [*fields, "updated_at"])
 
     def _save_primaries(self, at: datetime.datetime) -> None:
         # Of merged profiles only the merge remembers it; the identity is with the survivor.
@@ -269,10 +270,6 @@ class Lineage:
             if primary is not None:
                 row = Identity.objects.filter(pk=primary, profile=pk).exclude(handle__in=BUILT_IN)
                 row.update(is_primary=True, updated_at=at)
-
-
-def _fields() -> Iterable[str]:
-    return [column.removesuffix("_id") for column in COPIED]
 
 
 def _frozen(value: Any) -> Any:

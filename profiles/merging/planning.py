@@ -22,7 +22,7 @@ from identities.handles import mask
 from identities.holding import Changed, settle
 from identities.models import Identity
 from profiles.merging import rows, survivorship
-from profiles.merging.lineage import ATTRIBUTES, COLUMNS, CUSTOM, PARTS, PRIMARY, Lineage, Value, is_empty, same
+from profiles.merging.lineage import Lineage, Value, is_empty, same
 from profiles.models import Merge, Profile
 from profiles.refusing import Refused
 
@@ -283,12 +283,3 @@ def _read(plan: str) -> dict[str, str]:
 
 def _difference(seen: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
     return sorted(name for name in seen.keys() | current.keys() if seen.get(name) != current.get(name))
-
-
-def column_names() -> list[str]:
-    """The fields that every profile has, for those who offer a choice."""
-    return [*COLUMNS, *(f"{ATTRIBUTES}{part}" for part in PARTS), PRIMARY]
-
-
-def is_custom(name: str) -> bool:
-    return name.startswith(CUSTOM)

@@ -26,10 +26,6 @@ MOVES = Move._meta.db_table
 KINDS: dict[type[models.Model], str] = {Identity: "identity", **{model: kind for kind, model in RECORDS.items()}}
 
 
-def kind_of(model: type[models.Model]) -> str:
-    return KINDS.get(model) or model._meta.model_name or ""
-
-
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table whose rows go with their profile."""
@@ -55,7 +51,7 @@ class Table:
 
     @property
     def kind(self) -> str:
-        return kind_of(self.model)
+        return KINDS.get(self.model) or str(self.model._meta.model_name)
 
     @property
     def is_tagged(self) -> bool:

@@ -93,24 +93,16 @@ def undo(merge_id: int, *, reason: str = "", by: By) -> Undo:
 
     def attempt() -> Undo:
         merge = Merge.objects.get(pk=merge_id)
-        chain = _chain(merge)
+        chain = Profile.objects.chain(merge.survivor_id)
         Profile.objects.lock({merge.duplicate_id, *chain})
         merge = Merge.objects.select_for_update(no_key=True).get(pk=merge_id)
-        if _chain(merge) != chain:
+        if Profile.objects.chain(merge.survivor_id) != chain:
             raise Changed
         worked = _work_out(merge)
         _write(worked, reason=reason, by=by, at=timezone.now())
         return worked.undo
 
     return settle(attempt)
-
-
-def _chain(merge: Merge) -> list[uuid.UUID]:
-    """The survivor of a merge, whom that was merged into, and so on."""
-    found = [merge.survivor_id]
-    while (above := Profile.objects.values_list("merged_into", flat=True).get(pk=found[-1])) is not None:
-        found.append(above)
-    return found
 
 
 def _work_out(merge: Merge) -> _Worked:

@@ -63,7 +63,7 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
 
         Raises Profile.DoesNotExist for an id that was never known or has been purged.
         """
-        survivors = self.raw(_SURVIVING, [pk])
+        survivors = self.raw(_SURVIVING, [[pk]])
         if not survivors:
             raise Profile.DoesNotExist
         return survivors[0]
@@ -75,33 +75,34 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
         """
         if not ids:
             return {}
+        rows: list[tuple[uuid.UUID, uuid.UUID]] = self._steps("named, id", ids, "WHERE merged_into_id IS NULL")
+        return dict(rows)
+
+    def chain(self, pk: uuid.UUID) -> list[uuid.UUID]:
+        """This profile, the one that it was merged into, and so on up to the one that is not merged. One query."""
+        return [one for (one,) in self._steps("id", [pk], "ORDER BY steps")]
+
+    def _steps(self, columns: str, ids: Collection[uuid.UUID], more: str) -> list[Any]:
         with connections[self.db].cursor() as cursor:
-            cursor.execute(
-                """
-                WITH RECURSIVE step AS (
-                    SELECT id AS named, id, merged_into_id FROM profiles_profile WHERE id = ANY(%s)
-                    UNION ALL
-                    SELECT step.named, above.id, above.merged_into_id
-                    FROM step JOIN profiles_profile AS above ON above.id = step.merged_into_id
-                )
-                SELECT named, id FROM step WHERE merged_into_id IS NULL
-                """,
-                [list(ids)],
-            )
-            return dict(cursor.fetchall())
+            cursor.execute(f"{_STEPS} SELECT {columns} FROM step {more}", [list(ids)])  # noqa: S608 - words of ours
+            rows: list[Any] = cursor.fetchall()
+            return rows
 
 
 # By key alone, from one profile to the next: chains stay chains (DESIGN 5), and whoever asks is one hop away.
-_SURVIVING = """
-    WITH RECURSIVE line AS (
-        SELECT id, merged_into_id FROM profiles_profile WHERE id = %s
-        UNION
-        SELECT next.id, next.merged_into_id
-        FROM profiles_profile AS next JOIN line ON next.id = line.merged_into_id
+_STEPS = """
+    WITH RECURSIVE step AS (
+        SELECT id AS named, id, merged_into_id, 0 AS steps FROM profiles_profile WHERE id = ANY(%s)
+        UNION ALL
+        SELECT step.named, above.id, above.merged_into_id, step.steps + 1
+        FROM step JOIN profiles_profile AS above ON above.id = step.merged_into_id
     )
-    SELECT profile.* FROM profiles_profile AS profile JOIN line ON line.id = profile.id
-    WHERE line.merged_into_id IS NULL
 """
+_SURVIVING = f"""
+    {_STEPS}
+    SELECT profile.* FROM step JOIN profiles_profile AS profile ON profile.id = step.id
+    WHERE step.merged_into_id IS NULL
+"""  # noqa: S608 - constants of this module
 
 
 class Profile(models.Model):
