@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from identities.holding import Held, hold, settle
-from identities.models import Extension, Identity
+from identities.models import Extension, Identity, brought
 from profiles import auditing
 from profiles.auditing import By
 from profiles.models import CustomAttribute, Profile, ProfileQuerySet
@@ -144,10 +144,7 @@ def write(
                 text=text,
                 addressed=addressed,
                 source=source,
-                brought_by=brought_by,
-                brought_by_key=brought_by.pk if brought_by else None,
-                brought_by_handle=brought_by.handle_id if brought_by else "",
-                brought_by_identifier=brought_by.identifier if brought_by else "",
+                **brought(brought_by),
             )
         )
     # One statement for an address of five parts.

@@ -21,7 +21,7 @@ from identities.attaching import attach, over_limit
 from identities.deciding import PROFILE_ID, Decision, Named, Wanted
 from identities.handles import Sent
 from identities.holding import Changed, Held, hold, settle
-from identities.models import Extension, Identity, Pair
+from identities.models import Extension, Identity, Pair, brought
 from identities.moving import last_move, note_moves
 from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
 from profiles import auditing
@@ -278,7 +278,8 @@ def _bring(row: Record, case: _Case, decision: Decision, *, is_kept: bool) -> Br
     set_aside(routed, refusals, case.write)
     if not is_kept:
         row.profile, row.decided_by = profile, decision.decided_by
-        _tag(row, routed.identity)
+        for name, value in brought(routed.identity).items():
+            setattr(row, name, value)
     if is_doubtful or row.log_entry_id is None:
         row.log_entry_id = routed.log_entry_id
     row.pairs = _united(row.pairs, case.incoming.pairs)
@@ -370,13 +371,6 @@ def _missing_contacts(profile: Profile, case: _Case, routed: Brought) -> list[Id
         else:
             taken[pair.handle] = identity
     return list(taken.values())
-
-
-def _tag(row: Record, identity: Identity | None) -> None:
-    row.brought_by = identity
-    row.brought_by_key = identity.pk if identity else None
-    row.brought_by_handle = identity.handle_id if identity else ""
-    row.brought_by_identifier = identity.identifier if identity else ""
 
 
 def _united(pairs: Sequence[dict[str, str]], sent: Sequence[dict[str, str]]) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from identities.models.deleted_identity import DeletedIdentity
 from identities.models.extension import Extension
 from identities.models.handle import BUILT_IN, EMAIL, MOBILE_PHONE, BlockedIdentifier, Handle, bare, fold_handle
 from identities.models.idempotency_record import IdempotencyRecord
-from identities.models.identity import UNSET, Identity, IdentityQuerySet, Pair
+from identities.models.identity import UNSET, Identity, IdentityQuerySet, Pair, brought
 from identities.models.routing_log import RoutingLogEntry
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "Pair",
     "RoutingLogEntry",
     "bare",
+    "brought",
     "fold_handle",
 ]

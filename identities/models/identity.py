@@ -233,3 +233,16 @@ class Identity(models.Model):
         """The identifier as people write it: an address keeps its own spelling, a phone number its E.164 form."""
         # Composed, since an address that was sent decomposed may be longer than the column that shows it.
         return normalising.exact(self.original) if self.handle_id == EMAIL and self.original else self.identifier
+
+
+def brought(by: Identity | None) -> dict[str, Any]:
+    """The columns of a record, or of a custom attribute, that say which identity brought it, if one did.
+
+    The key and the pair as text stay when that identity is deleted.
+    """
+    return {
+        "brought_by": by,
+        "brought_by_key": by.pk if by else None,
+        "brought_by_handle": by.handle_id if by else "",
+        "brought_by_identifier": by.identifier if by else "",
+    }

@@ -12,9 +12,9 @@ from django.utils import timezone
 from identities import reviewing
 from identities.holding import Changed, settle
 from identities.models import Identity
-from profiles import auditing, duplicates
+from profiles import auditing
 from profiles.auditing import By
-from profiles.merging import rows
+from profiles.merging import pairs, rows
 from profiles.merging.lineage import Lineage
 from profiles.merging.planning import Choices, Plan, Preview, refuse_changed, refuse_too_many, work_out
 from profiles.models import Merge, Profile
@@ -86,7 +86,7 @@ def _write(plan: Plan, *, reason: str, by: By, cause: str, at: datetime.datetime
     Profile.objects.filter(pk__in=ids).update(merged_into=survivor, updated_at=at)
     for duplicate in told.duplicates:
         duplicate.merged_into = survivor
-    duplicates.follow_merge(survivor.pk, ids, by=by, at=at)
+    pairs.follow_merge(survivor.pk, ids, by=by, at=at)
     sides = [lineage.beneath(pk) for pk in ids]
     reviewing.close_merged(merges, sides=sides, lineage=lineage.beneath(survivor.pk), by=by)
     new = _shown(lineage, told, of_survivor_before=False)

@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from identities import contacts, reviewing
 from identities.holding import Changed, settle
 from identities.models import BUILT_IN, Identity
-from profiles import auditing, duplicates
+from profiles import auditing
 from profiles.auditing import By
-from profiles.merging import rows, survivorship
+from profiles.merging import pairs, rows, survivorship
 from profiles.merging.leaving import Leaving, Tally, left, send_attributes_home, send_home, tally
 from profiles.merging.lineage import ATTRIBUTES, COLUMNS, CUSTOM, PARTS, PRIMARY, Lineage, Value, same
 from profiles.merging.survivorship import Kept
@@ -268,7 +268,7 @@ def _write(worked: _Worked, *, reason: str, by: By, at: datetime.datetime) -> No
     merge.undone_by, merge.undone_at, merge.undo_reason = by.user, at, reason
     merge.undo_report = report(told)
     merge.save(update_fields=["undone_by", "undone_at", "undo_reason", "undo_report"])
-    duplicates.follow_undo(duplicate.pk, leaving.side, merge.survivor_id, by=by, at=at)
+    pairs.follow_undo(duplicate.pk, leaving.side, merge.survivor_id, by=by, at=at)
     reviewing.note_undone(merge.closed, by=by)
     auditing.write(_audits(told, reason=reason, by=by))
 

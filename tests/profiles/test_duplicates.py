@@ -19,6 +19,7 @@ from identities.telling import sentence
 from profiles import duplicates, evidence, merging
 from profiles.auditing import By
 from profiles.duplicates import Found, Group
+from profiles.merging.pairs import follow_merge, follow_undo
 from profiles.models import Audit, DuplicatePair, Profile, Transaction
 from profiles.refusing import Refused
 from tests.cast import came, come, route
@@ -54,14 +55,14 @@ def merge(survivor: Profile, *gone: Profile, by: By) -> list[int]:
     with transaction.atomic():
         ids = [one.pk for one in gone]
         Profile.objects.filter(pk__in=ids).update(merged_into=survivor)
-        return duplicates.follow_merge(survivor.pk, ids, by=by, at=timezone.now())
+        return follow_merge(survivor.pk, ids, by=by, at=timezone.now())
 
 
 def undo(duplicate: Profile, survivor: Profile, *beneath: Profile, by: By) -> list[int]:
     with transaction.atomic():
         Profile.objects.filter(pk=duplicate.pk).update(merged_into=None)
         at = timezone.now()
-        return duplicates.follow_undo(duplicate.pk, [one.pk for one in beneath], survivor.pk, by=by, at=at)
+        return follow_undo(duplicate.pk, [one.pk for one in beneath], survivor.pk, by=by, at=at)
 
 
 def queue() -> list[set[uuid.UUID]]:
@@ -406,7 +407,7 @@ def test_a_merge_of_many_is_followed_by_one_statement(django_assert_num_queries,
     ids = [one.pk for one in profiles[1:]]
 
     with django_assert_num_queries(1):
-        merged = duplicates.follow_merge(profiles[0].pk, ids, by=by, at=timezone.now())
+        merged = follow_merge(profiles[0].pk, ids, by=by, at=timezone.now())
 
     assert len(merged) == 66
     assert queue() == []
