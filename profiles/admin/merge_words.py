@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from identities.handles import shown
 from identities.models import Identity
 from profiles.admin import attributes
 from profiles.admin.base import change_url
+from profiles.admin.record_words import plain
 from profiles.merging.lineage import ATTRIBUTES, CUSTOM, PRIMARY, Value, is_empty
 from profiles.models import RECORDS, CustomAttribute, Profile
 
@@ -134,13 +134,6 @@ def _whole(name: str, kept: Value, identities: Mapping[int, Identity]) -> str:
     if name.startswith(ATTRIBUTES) and isinstance(kept[0], dict):
         return ", ".join(f"{part}: {plain(one)}" for part, one in kept[0].items())
     return plain(kept[0])
-
-
-def plain(one: Any) -> str:
-    """A JSON value for people."""
-    if isinstance(one, bool):
-        return _("yes") if one else _("no")
-    return one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
 
 
 def birth_date(year: Any, month: Any, day: Any) -> str:

@@ -149,4 +149,8 @@ def plain(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    return str(value) if isinstance(value, str | int | float) else json.dumps(value, cls=DjangoJSONEncoder)
+    return (
+        str(value)
+        if isinstance(value, str | int | float)
+        else json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
+    )
