@@ -198,7 +198,8 @@ def test_no_list_that_looks_something_up_reads_a_whole_table(api, ada, twenty_th
         "/profiles?filter[first_name]=first7",
         "/profiles?filter[last_name]=7",
         "/profiles?search=L7",
-        "/profiles?search=first7",
+        # 111 of them. Of the 1,111 of "first7", one in twenty of this small table, the planner may read the table instead.
+        "/profiles?search=first77",
         "/identities?filter[identifier]=L7",
         "/identities?filter[handle]=loyalty-card&filter[identifier]=L7",
     ):
