@@ -99,6 +99,8 @@ class Sizes:
     heaviest: int = 20_000
     # How many of a hundred records of each kind are the oldest profile's.
     hers: int = 60
+    # How many profiles have the others, spread over all; any of them unless given.
+    buyers: int = 0
 
 
 @dataclass(frozen=True)
@@ -369,8 +371,9 @@ class Population:
         """Of each record its number, what all kinds have, up to `pairs` and from `source`, and when it happened."""
         draw = self._chance(kind).random
         slugs = sorted(set(self.sources.values()))
+        buyers = self.sizes.buyers or self.sizes.profiles
         for number in range(size):
-            about = 0 if number % 100 < self.sizes.hers else int(draw() * self.sizes.profiles)
+            about = 0 if number % 100 < self.sizes.hers else int(draw() * buyers) * self.sizes.profiles // buyers
             # One in twenty is nobody's, and one system was given up after the first years.
             is_nobodys = number % 20 == 19
             age = 1 - number / size
