@@ -77,12 +77,12 @@ def ready() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def throwaway() -> Iterator[None]:
+def throwaway(*options: str) -> Iterator[None]:
     """Put this process on an embedded server of its own, which is deleted at the end. It need not survive a crash."""
     careless = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
     with (
         tempfile.TemporaryDirectory(prefix="omneo-") as folder,
-        running(Path(folder).resolve() / "postgres", *careless) as host,
+        running(Path(folder).resolve() / "postgres", *careless, *options) as host,
     ):
         settings.DATABASES["default"]["HOST"] = host
         yield
