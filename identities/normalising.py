@@ -147,10 +147,11 @@ def forms(text: str) -> dict[str, str | None]:
         "email": "@" in text,
         "phone": looks_like_a_phone(text),
     }
-    return {name: _form(name, text) if plausible[name] else None for name in NORMALISERS}
+    return {name: form(name, text) if plausible[name] else None for name in NORMALISERS}
 
 
-def _form(normaliser: str, text: str) -> str | None:
+def form(normaliser: str, text: str) -> str | None:
+    """The normal form that this text would be stored under; None where it has none."""
     try:
         return normalise(normaliser, text)
     except ValidationError:
