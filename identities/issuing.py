@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from identities import authenticating
 from identities.models import ApiToken, Extension
 from profiles import auditing
 from profiles.auditing import By
@@ -51,5 +52,7 @@ def revoke(token: ApiToken, *, by: By) -> ApiToken:
         token = ApiToken.objects.select_for_update(no_key=True).get(pk=token.pk)
         if token.revoked_at is None:
             token.revoke()
+            # The other processes need some seconds to notice.
+            transaction.on_commit(lambda: authenticating.forget(token))
             auditing.write([auditing.entry("revoked", token, by=by, old={"name": token.name, "key": token.key})])
     return token

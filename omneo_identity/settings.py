@@ -229,6 +229,9 @@ WORKER_CONCURRENCY = number("WORKER_CONCURRENCY", least=1, default=2)
 MAX_BODY_BYTES = number("MAX_BODY_BYTES", least=1024, default=10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
+# Seconds for which a process believes that a token which was good is good still; 0 asks for each request.
+TOKEN_CACHE_SECONDS = number("TOKEN_CACHE_SECONDS", least=0, default=5)
+
 # Django
 
 INSTALLED_APPS = [

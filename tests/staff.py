@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
+from identities import authenticating
 from identities.models import ApiToken
 
 
@@ -95,7 +96,7 @@ def issued(response: Any) -> tuple[ApiToken, str]:
     """The token that this page shows, and its text."""
     found = re.search(r"omneo_[0-9a-f]{16}_[0-9a-f]{64}", read(response))
     assert found
-    token = ApiToken.objects.authenticate(found.group())
+    token = authenticating.authenticate(found.group())
     assert token
     return token, found.group()
 

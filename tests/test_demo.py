@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from identities import authenticating
 from identities.models import ApiToken
 from omneo_identity import database, demo, settings
 from omneo_identity.api.auth import SCOPES
@@ -140,8 +141,8 @@ def test_every_target_is_in_the_help(checkout):
 def test_the_demos_new_token_ends_the_last_one_and_the_audit_says_so(operator):
     first, second = (demo._token(operator) for _start in range(2))
 
-    assert ApiToken.objects.authenticate(first) is None
-    token = ApiToken.objects.authenticate(second)
+    assert authenticating.authenticate(first) is None
+    token = authenticating.authenticate(second)
     assert token is not None
     assert (token.name, token.extension, list(token.scopes)) == ("Demo", None, list(SCOPES))
     former = ApiToken.objects.exclude(pk=token.pk).get()

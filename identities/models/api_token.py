@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import hashlib
-import hmac
 import secrets
 from collections.abc import Iterable
-from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -32,48 +29,6 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _with_owner(key: str) -> ApiToken | None:
-    """The current token of this key, with its user and extension.
-
-    Every request asks for it, and for the ORM to write the same statement anew would be a third of a small one's time.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_statement(), [key, timezone.now()])
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    token, user, extension = (model.from_db(connection.alias, names, row[part]) for model, names, part in _parts())
-    token.user, token.extension = user, extension if token.extension_id is not None else None
-    return cast(ApiToken, token)
-
-
-@functools.cache
-def _parts() -> list[tuple[Any, list[str], slice]]:
-    """The models of the statement, each with its columns and where they stand in the row."""
-    parts, start = [], 0
-    for model in (ApiToken, User, Extension):
-        names = [field.attname for field in model._meta.concrete_fields]
-        parts.append((model, names, slice(start, start + len(names))))
-        start += len(names)
-    return parts
-
-
-@functools.cache
-def _statement() -> str:
-    columns = ", ".join(
-        f'"{model._meta.model_name}".{field.column}'
-        for model, _n, _p in _parts()
-        for field in model._meta.concrete_fields
-    )
-    return f"""
-        SELECT {columns} FROM identities_apitoken AS apitoken
-        JOIN auth_user AS "user" ON "user".id = apitoken.user_id
-        LEFT JOIN identities_extension AS extension ON extension.slug = apitoken.extension_id
-        WHERE apitoken.key = %s AND apitoken.revoked_at IS NULL
-          AND (apitoken.expires_at IS NULL OR apitoken.expires_at > %s)
-    """  # noqa: S608 - constants only
-
-
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def current(self) -> ApiTokenQuerySet:
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
@@ -84,20 +39,6 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
     def expired(self) -> ApiTokenQuerySet:
         return self.filter(expires_at__lte=timezone.now(), revoked_at=None)
-
-    def authenticate(self, plain: str) -> ApiToken | None:
-        """The token that this text is, if it may be used now: not revoked, not expired, its owner still welcome."""
-        prefix, _separator, rest = plain.partition("_")
-        key, _separator, secret = rest.partition("_")
-        if prefix != PREFIX or not (key.isalnum() and key.isascii()):
-            return None
-        token = _with_owner(key)
-        if token is None or not hmac.compare_digest(token.digest, digest(secret)):
-            return None
-        if not token.user.is_active or (token.extension is not None and not token.extension.enabled):
-            return None
-        token.mark_used()
-        return token
 
 
 class ApiToken(models.Model):

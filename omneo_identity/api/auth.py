@@ -12,6 +12,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from identities import authenticating
 from identities.models import ApiToken, Extension
 from omneo_identity.api.addresses import client_address
 from profiles.auditing import By
@@ -56,7 +57,7 @@ class TokenAuthentication(BaseAuthentication):
         plain = plain.strip()
         if scheme.lower() != "bearer" or not plain.isascii() or not plain.isprintable():
             raise AuthenticationFailed
-        token = ApiToken.objects.authenticate(plain)
+        token = authenticating.authenticate(plain)
         if token is None:
             raise AuthenticationFailed
         return token.user, token

@@ -49,7 +49,9 @@ class Bench:
     @functools.cached_property
     def token(self) -> str:
         """A staff token that may do anything."""
-        user, _created = User.objects.get_or_create(username="bench", defaults={"is_staff": True, "is_superuser": True})
+        user, _created = User.objects.get_or_create(
+            username="bench", defaults={"is_staff": True, "is_superuser": True}
+        )
         _token, plain = ApiToken.issue(user=user, name="Bench", scopes=SCOPES)
         return plain
 

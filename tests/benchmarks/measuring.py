@@ -23,7 +23,9 @@ class Figures:
     def of(cls, seconds: Sequence[float], *, per_call: int = 1) -> Figures:
         """The figures of calls one after the other. In: the seconds of each, and how many things one call does."""
         ordered = sorted(seconds)
-        p50, p95, p99 = (1_000 * ordered[min(int(len(ordered) * part), len(ordered) - 1)] for part in (0.5, 0.95, 0.99))
+        p50, p95, p99 = (
+            1_000 * ordered[min(int(len(ordered) * part), len(ordered) - 1)] for part in (0.5, 0.95, 0.99)
+        )
         return cls(per_call * len(ordered) / sum(ordered), p50, p95, p99)
 
 
