@@ -16,8 +16,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/health", Health.as_view(), name="health"),
     path("api/schema", Schema.as_view(), name="schema"),
     path("api/docs", Docs.as_view(), name="docs"),
-    path("api/v3/", include("profiles.urls")),
     path("api/v3/", include("identities.urls")),
+    path("api/v3/", include("profiles.urls")),
     # Whatever else is under the API's roots is answered in its words, also with DEBUG on.
     re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
 ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from identities.views.api_token import ApiTokenViewSet
 from identities.views.base import INCLUDE, PROFILE_INCLUDES, OfProfileViewSet, fragments, profile_key
 from identities.views.handle import HandleViewSet
-from identities.views.identity import IdentityViewSet, ProfileIdentityViewSet
+from identities.views.identity import IdentityViewSet, ProfileIdentityViewSet, quick_search
 from identities.views.routing_log import RoutingLogViewSet
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "RoutingLogViewSet",
     "fragments",
     "profile_key",
+    "quick_search",
 ]

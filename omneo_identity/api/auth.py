@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
 from django.contrib.auth.models import User
@@ -46,6 +46,15 @@ Scopes = Mapping[str, str | tuple[str, ...] | frozenset[str]]
 MAX_USER_AGENT = 500
 
 
+def bearer(header: str) -> ApiToken | None:
+    """The token of an `Authorization` header, if it is one and may be used now."""
+    scheme, _space, plain = header.strip().partition(" ")
+    plain = plain.strip()
+    if scheme.lower() != "bearer" or not plain.isascii() or not plain.isprintable():
+        return None
+    return authenticating.authenticate(plain)
+
+
 class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <token>`; the user is the token's owner, `request.auth` the token."""
 
@@ -53,11 +62,7 @@ class TokenAuthentication(BaseAuthentication):
         header = request.headers.get("Authorization")
         if header is None:
             return None
-        scheme, _space, plain = header.strip().partition(" ")
-        plain = plain.strip()
-        if scheme.lower() != "bearer" or not plain.isascii() or not plain.isprintable():
-            raise AuthenticationFailed
-        token = authenticating.authenticate(plain)
+        token = bearer(header)
         if token is None:
             raise AuthenticationFailed
         return token.user, token
@@ -89,10 +94,15 @@ class HasScope(BasePermission):
             self.message = _("The token lacks the scope %(scopes)s.") % {"scopes": _(" and ").join(missing)}
             return not missing
         any_of = (needed,) if isinstance(needed, str) else needed
-        if "" in any_of or not set(any_of).isdisjoint(token_of(request).scopes):
+        if "" in any_of or may(token_of(request), any_of):
             return True
         self.message = _("The token lacks the scope %(scopes)s.") % {"scopes": _(" or ").join(any_of)}
         return False
+
+
+def may(token: ApiToken, any_of: Collection[str]) -> bool:
+    """Whether the token has one of these scopes."""
+    return not set(any_of).isdisjoint(token.scopes)
 
 
 def token_of(request: Request) -> ApiToken:

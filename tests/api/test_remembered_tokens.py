@@ -19,6 +19,8 @@ from profiles.auditing import By
 
 LIFE = 5
 
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture
 def clock(monkeypatch, settings) -> Iterator[list[float]]:
