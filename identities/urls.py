@@ -6,7 +6,6 @@ from identities.views import (
     IdentityViewSet,
     ProfileIdentityViewSet,
     RoutingLogViewSet,
-    quick_search,
 )
 from omneo_identity.api.routers import paths
 
@@ -15,16 +14,14 @@ urlpatterns = [
         IdentityViewSet,
         "identity",
         {
-            # First, since each request tries the routes in their order.
-            "identities/search": {"get": "search"},
             "identities": {"get": "list"},
+            "identities/search": {"get": "search"},
             "identities/search-profile": {"get": "search_profile_by_query"},
             "identities/search-profile/<identifier:identifier>": {"get": "search_profile"},
             "identities/resolve": {"post": "resolve"},
             "identities/batch": {"post": "batch"},
             "identities/<int:identity_id>/move": {"post": "move"},
         },
-        quick={"identities/search": quick_search},
     ),
     *paths(
         ProfileIdentityViewSet,

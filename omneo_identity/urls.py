@@ -4,7 +4,9 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
+from identities.views import quick_search
 from omneo_identity.api.errors import page_not_found
+from omneo_identity.api.quick import Quick
 from omneo_identity.api.views import Docs, Health, Schema
 
 # The API's URLs have no trailing slash: SlashMiddleware takes it off.
@@ -21,6 +23,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # Whatever else is under the API's roots is answered in its words, also with DEBUG on.
     re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
 ]
+
+# What is answered on the short way (`QuickMiddleware`) when there is nothing odd about it.
+quick: dict[str, Quick] = {"/api/v3/identities/search": quick_search}
 
 handler400 = "omneo_identity.api.errors.bad_request"
 handler403 = "omneo_identity.api.errors.permission_denied"

@@ -9,8 +9,6 @@ from django.urls.converters import PathConverter
 from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import ViewSetMixin
 
-from omneo_identity.api.quick import Quick, quickly
-
 
 class IdentifierConverter(PathConverter):
     """The rest of the path, a line break too, so that the view can refuse it."""
@@ -28,21 +26,14 @@ class Router(SimpleRouter):
         super().__init__(trailing_slash=False, use_regex_path=False)
 
 
-def paths(
-    viewset: type[ViewSetMixin],
-    basename: str,
-    routes: Mapping[str, Mapping[str, str]],
-    *,
-    quick: Mapping[str, Quick] = {},  # noqa: B006 - read only
-) -> list[URLPattern]:
+def paths(viewset: type[ViewSetMixin], basename: str, routes: Mapping[str, Mapping[str, str]]) -> list[URLPattern]:
     """Declare routes one by one: `{"identities/search": {"get": "search"}}`, named `basename-search`.
 
-    Put fixed paths before those with a variable in the same place. `quick` are short ways, by route (`quickly`).
+    Put fixed paths before those with a variable in the same place.
     """
-    patterns = []
-    for route, actions in routes.items():
-        view = viewset.as_view(dict(actions), basename=basename)
-        if route in quick:
-            view = quickly(quick[route], view)
-        patterns.append(path(route, view, name=f"{basename}-{next(iter(actions.values()))}"))
-    return patterns
+    return [
+        path(
+            route, viewset.as_view(dict(actions), basename=basename), name=f"{basename}-{next(iter(actions.values()))}"
+        )
+        for route, actions in routes.items()
+    ]
