@@ -131,7 +131,9 @@ class IdentityViewSet(IncludingViewSet):
         body.is_valid(raise_exception=True)
         pairs = body.validated_data["identities"]
         found = lookup.resolve([(pair["handle"], pair["identifier"]) for pair in pairs])
-        return one([{**pair, "profile_id": pk} for pair, pk in zip(pairs, found, strict=True)])
+        for pair, pk in zip(pairs, found, strict=True):
+            pair["profile_id"] = pk
+        return one(pairs)
 
     @extend_schema(
         request=BatchSerializer,

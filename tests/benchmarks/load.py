@@ -83,9 +83,11 @@ def in_database(
     seconds: float = SECONDS,
 ) -> Figures:
     """Call `work` again and again from so many clients at once, each on a connection of its own; in two processes."""
-    results: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
+    # Forked, so that `work` may be any function.
+    forked = multiprocessing.get_context("fork")
+    results: multiprocessing.Queue[list[float]] = forked.Queue()
     processes = [
-        multiprocessing.Process(target=_clients, args=(database_url, work, share, seconds, number, results))
+        forked.Process(target=_clients, args=(database_url, work, share, seconds, number, results))
         for number, share in enumerate((clients - clients // 2, clients // 2))
         if share
     ]

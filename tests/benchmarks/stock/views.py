@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django_filters import rest_framework as filters
 from rest_framework import serializers
 from rest_framework.pagination import PageNumberPagination
@@ -46,12 +46,17 @@ class Page(PageNumberPagination):
 
 
 class ProfileFilter(filters.FilterSet):
-    handle = filters.CharFilter("identities__handle")
-    identifier = filters.CharFilter("identities__identifier")
+    handle = filters.CharFilter()
+    identifier = filters.CharFilter()
 
     class Meta:
         model = Profile
         fields: list[str] = []
+
+    def filter_queryset(self, queryset: QuerySet[Profile]) -> QuerySet[Profile]:
+        # In one call, since two would join the identities twice and find a profile as often as it has some.
+        asked = self.form.cleaned_data
+        return queryset.filter(identities__handle=asked["handle"], identities__identifier=asked["identifier"])
 
 
 class IdentityViewSet(ModelViewSet):
