@@ -75,8 +75,11 @@ def demand_port() -> None:
 
 def serve() -> None:
     """Serve until SIGINT or SIGTERM."""
-    # Forked processes must not share a connection.
+    # Forked processes must not share a connection, nor a pool of them, whose threads stay behind.
     connections.close_all()
+    for connection in connections.all(initialized_only=True):
+        if settings.DATABASES[connection.alias]["OPTIONS"].get("pool"):
+            connection.close_pool()  # type: ignore[attr-defined]
     with worker.running():
         Granian(
             "omneo_identity.wsgi:application",

@@ -222,8 +222,15 @@ PHONE_REGION = read("PHONE_REGION", region, "the two capital letters of a countr
 HOST = text("HOST") or "127.0.0.1"
 PORT = number("PORT", least=1, default=8000)
 WORKERS = number("WORKERS", least=1, default=2)
-# Per worker. Each keeps a database connection.
+# Per worker. Each keeps a database connection, or takes one out of a pool for each request.
 THREADS = number("THREADS", least=1, default=4)
+if flag("POOL", default=False):
+    # Not the worker's, which has few connections and needs them all the time.
+    DATABASES["default"] = {
+        **DATABASES["default"],
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {**DATABASES["default"]["OPTIONS"], "pool": {"min_size": 1, "max_size": THREADS}},
+    }
 # Jobs that the worker does at a time. Each keeps a database connection, and the worker some more.
 WORKER_CONCURRENCY = number("WORKER_CONCURRENCY", least=1, default=2)
 MAX_BODY_BYTES = number("MAX_BODY_BYTES", least=1024, default=10 * 1024 * 1024)

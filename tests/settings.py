@@ -25,6 +25,7 @@ os.environ.update(
     WORKER_DATABASE_URL="",
     WORKER_CONCURRENCY="",
     PREPARE="",
+    POOL="",
     CONN_MAX_AGE="",
     TIME_ZONE="UTC",
     LOG_LEVEL="WARNING",

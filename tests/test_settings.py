@@ -73,6 +73,15 @@ def test_the_worker_may_have_an_address_of_its_own(load):
     assert settings["WORKER_CONCURRENCY"] == 5
 
 
+def test_a_pool_takes_the_place_of_connections_that_are_kept_but_for_the_worker(load):
+    settings = load(**PRODUCTION, POOL="true", THREADS="6", CONN_MAX_AGE="60")
+
+    assert settings["DATABASES"]["default"]["CONN_MAX_AGE"] == 0
+    assert settings["DATABASES"]["default"]["OPTIONS"]["pool"]["max_size"] == 6
+    assert settings["WORKER_DATABASE"]["CONN_MAX_AGE"] == 60
+    assert "pool" not in settings["WORKER_DATABASE"]["OPTIONS"]
+
+
 def test_a_wrong_address_of_the_worker_is_told_by_its_name_and_without_its_password(load):
     with pytest.raises(ImproperlyConfigured) as refusal:
         load(**PRODUCTION, WORKER_DATABASE_URL="postgresql://omneo:hunter2@db.example.com")

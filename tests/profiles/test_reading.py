@@ -1,0 +1,95 @@
+"""Statements that stay prepared, and connections that are lost between two of them."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+
+from identities import lookup
+from profiles import reading
+from profiles.models import Profile
+from tests.cast import known
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PLANS = "SELECT name, statement, generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE %s"
+
+
+@pytest.fixture
+def own_connection():
+    """A connection on which nothing is prepared yet."""
+    connection.close()
+    yield
+    connection.close()
+
+
+def prepared(part: str) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(PLANS, [f"%{part}%"])
+        return cursor.fetchall()
+
+
+def lose_the_connection() -> None:
+    """What a restart of the server, or a firewall, does to a connection that is kept."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        ((pid,),) = cursor.fetchall()
+    with psycopg.connect(**connections["default"].get_connection_params()) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+def test_a_look_up_is_planned_once_and_not_for_each_call(by, own_connection) -> None:
+    known("loyalty-card:1804974", by=by)
+
+    for _call in range(20):
+        lookup.search("loyalty-card", "1804974")
+
+    # The first five are planned by their values, to see whether that is worth it.
+    ((_name, _statement, generic, custom),) = prepared("'profile'")
+    assert (generic, custom) == (15, 5)
+
+
+def test_with_prepare_off_nothing_is_prepared(by, own_connection, monkeypatch) -> None:
+    monkeypatch.delitem(connection.settings_dict["OPTIONS"], "prepare_threshold")
+    known("loyalty-card:1804974", by=by)
+
+    for _call in range(20):
+        assert lookup.search("loyalty-card", "1804974")
+
+    assert prepared("") == []
+
+
+def test_a_lost_connection_is_made_anew_and_asked_again(by) -> None:
+    ada = known("loyalty-card:1804974", by=by)
+    lose_the_connection()
+
+    assert lookup.resolve([("loyalty-card", "1804974")]) == [ada.pk]
+
+
+def test_within_a_transaction_a_lost_connection_is_an_error(by) -> None:
+    """What was written before on the old one is gone."""
+    with pytest.raises(OperationalError), transaction.atomic():
+        Profile.objects.create()
+        lose_the_connection()
+        reading.rows("SELECT 1", [])
+
+
+def test_an_error_of_the_statement_itself_is_not_asked_again(monkeypatch) -> None:
+    asked = []
+    plain = reading._rows
+
+    def note(sql, parameters):
+        asked.append(sql)
+        return plain(sql, parameters)
+
+    monkeypatch.setattr(reading, "_rows", note)
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '50ms'")
+    try:
+        with pytest.raises(OperationalError):
+            reading.rows("SELECT pg_sleep(10)", [])
+    finally:
+        connection.close()
+
+    assert len(asked) == 1
