@@ -2,9 +2,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+SIZE ?= 1000000
 TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 
-.PHONY: help demo test proof browser screenshots run format
+.PHONY: help demo test proof browser bench screenshots run format
 .PHONY: check-style check-types check-imports check-django check-schema
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -44,6 +45,9 @@ proof: .venv/installed-dev  ## Run the long forms of the tests: more rounds, mor
 
 browser: .venv/installed-dev  ## Run the tests in a real browser; needs the Debian package chromium
 	$(BIN)/pytest -m browser
+
+bench: .venv/installed-dev  ## Measure everything beside what people would use instead (SIZE=1000000 profiles); needs the Debian package wrk
+	$(BIN)/python -m tests.benchmarks --size $(SIZE)
 
 screenshots: .venv/installed-dev  ## Take the README's pictures anew, from the demo; needs chromium too
 	$(BIN)/python -m tests.browser.screenshots

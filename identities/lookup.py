@@ -140,6 +140,8 @@ def _found(sql: str, handle: str, identifier: str) -> str | None:
         rows = reading.rows(sql, [handle, normalising.form(normaliser, identifier)])
         if not rows:
             return None
+        current: str
+        document: str | None
         ((current, document),) = rows
         if current == normaliser:
             return document

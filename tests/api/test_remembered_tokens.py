@@ -27,7 +27,7 @@ def clock(monkeypatch, settings) -> Iterator[list[float]]:
     """The seconds of the process's clock; tokens are believed for LIFE of them."""
     now = [1_000.0]
     settings.TOKEN_CACHE_SECONDS = LIFE
-    monkeypatch.setattr(authenticating.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("identities.authenticating.time.monotonic", lambda: now[0])
     authenticating._remembered.clear()
     yield now
     authenticating._remembered.clear()
@@ -113,7 +113,7 @@ def test_a_tokens_end_is_kept_to_the_moment(clock, issued, monkeypatch) -> None:
     ApiToken.objects.filter(pk=token.pk).update(expires_at=end)
     assert authenticating.authenticate(plain) == token
 
-    monkeypatch.setattr(authenticating.timezone, "now", lambda: end)
+    monkeypatch.setattr("identities.authenticating.timezone.now", lambda: end)
 
     assert authenticating.authenticate(plain) is None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import statistics
 import sys
 import time
@@ -37,7 +36,7 @@ class Goal:
     limit: float
 
     def is_reached(self, value: float) -> bool:
-        return (operator.ge if self.word == "least" else operator.le)(value, self.limit)
+        return value >= self.limit if self.word == "least" else value <= self.limit
 
     def __str__(self) -> str:
         return f"{'≥' if self.word == 'least' else '≤'} {self.limit:g}"

@@ -27,7 +27,7 @@ def own_connection():
 def prepared(part: str) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(PLANS, [f"%{part}%"])
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def lose_the_connection() -> None:
