@@ -80,6 +80,11 @@ class Table:
         self._add(Line(name, figures))
         return figures
 
+    def within(self, name: str, figures: Figures, goal: Goal) -> Figures:
+        """Put a measurement into the table whose median, in milliseconds, has a goal of its own."""
+        self._add(Line(name, figures, figures.p50, "ms", goal))
+        return figures
+
     def times_as_many(self, name: str, figures: Figures, than: Figures, goal: Goal | None = None) -> None:
         """The rate of one as a multiple of the rate of the other."""
         self._add(Line(name, value=figures.per_second / than.per_second, unit="×", goal=goal))

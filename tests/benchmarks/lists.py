@@ -1,0 +1,138 @@
+"""What people wait for: each list of the admin, what is searched for, and the first page of each list of the API."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import Model, Q
+from django.test import Client
+from django.urls import reverse
+
+from identities.models import Identity, RoutingLogEntry
+from omneo_identity.api.views import document
+from profiles.models import CustomAttribute, DuplicatePair, Merge, Profile, Transaction
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.measuring import Figures, Table, at_most, timed
+from tests.benchmarks.serving import HEADERS
+
+TIMES = 20
+WARM_UP = 4
+MOST_MILLISECONDS = 100
+
+
+def run(table: Table, bench: Bench) -> None:
+    """What is registered and described is what is measured, so that a new list is measured without a word here."""
+    people = _people(bench)
+    # A session is signed with the key of the server that believes in it.
+    with bench.product(SECRET_KEY=settings.SECRET_KEY) as address:
+        for title, headers, lines in (
+            ("The admin, 1 client", {"Cookie": _session()}, _pages(people)),
+            ("First pages of the API, 1 client", {"Authorization": f"Bearer {bench.token}"}, _api_lists(people)),
+        ):
+            table.part(title)
+            for name, paths in lines:
+                table.within(name, _measured(address, paths, headers), at_most(MOST_MILLISECONDS))
+
+
+def _measured(address: str, paths: Iterable[str], headers: Mapping[str, str]) -> Figures:
+    """Ask for these, round and round, one after the other."""
+    connection, ahead = http.client.HTTPConnection(urlsplit(address).netloc), itertools.cycle(paths)
+
+    def ask() -> None:
+        path = next(ahead)
+        connection.request("GET", path, headers={**HEADERS, **headers})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status not in (200, 302) or "/login/" in answer.headers.get("Location", ""):
+            raise RuntimeError(f"{path}: {answer.status}")
+
+    try:
+        timed(ask, times=WARM_UP)
+        return Figures.of(timed(ask, times=TIMES))
+    finally:
+        connection.close()
+
+
+def _session() -> str:
+    """The cookie of somebody who may do everything."""
+    user, _created = User.objects.get_or_create(username="bench", defaults={"is_staff": True, "is_superuser": True})
+    client = Client()
+    client.force_login(user)
+    # As the product calls it where it is served by HTTPS only.
+    return f"__Host-sessionid={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+def _people(bench: Bench) -> list[Profile]:
+    """People who have all that can be searched for, and who bought something."""
+    handles = [identifier for _handle, identifier in bench.pairs(2_000)]
+    there = Profile.objects.live().filter(identities__identifier__in=handles).exclude(Q(email="") | Q(mobile_phone=""))
+    return list(there.distinct()[: TIMES + WARM_UP])
+
+
+def _pages(people: list[Profile]) -> Iterator[tuple[str, list[str]]]:
+    """Each page of the admin by name, with the addresses that are taken in turn."""
+    yield "the start page", [reverse("admin:index")]
+    for word, texts in _searched(people).items():
+        yield f"search by {word}", [f"{reverse('admin:search')}?{urlencode({'q': text})}" for text in texts]
+    for model, its_admin in sorted(admin.site._registry.items(), key=lambda one: one[0]._meta.label_lower):
+        name, url = str(model._meta.verbose_name_plural), _url(model, "changelist")
+        yield f"list of {name}", [url]
+        text = _text_of_newest(model, its_admin.search_fields)
+        if text:
+            yield f"list of {name}, searched", [f"{url}?{urlencode({'q': text})}"]
+    yield "page of a profile", [_url(Profile, "change", one.pk) for one in people]
+    yield "page of the profile with the most of everything", [_url(Profile, "change", Profile.objects.earliest("pk").pk)]
+    for kind in (Identity, Transaction, RoutingLogEntry, DuplicatePair, Merge):
+        rows = kind._default_manager.order_by("-pk").values_list("pk", flat=True)[:TIMES]
+        yield f"page of one of the {kind._meta.verbose_name_plural}", [_url(kind, "change", key) for key in rows]
+
+
+def _url(model: type[Model], page: str, *keys: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=keys)
+
+
+def _searched(people: list[Profile]) -> dict[str, list[str]]:
+    identifiers = dict(Identity.objects.visible().filter(profile__in=people).values_list("profile", "identifier"))
+    return {
+        "name": [one.full_name for one in people],
+        "beginning of a name": [one.last_name[:3] for one in people],
+        "e-mail address": [one.email for one in people],
+        "phone number": [one.mobile_phone for one in people],
+        "identifier": list(identifiers.values()),
+        "profile id": [str(one.pk) for one in people],
+        "what nobody has": ["nobody at all"],
+    }
+
+
+def _text_of_newest(model: type[Model], fields: Iterable[str]) -> str:
+    newest = model._default_manager.order_by("pk").last()
+    texts = (str(getattr(newest, field.partition("__")[0])) for field in fields if newest is not None)
+    return next(filter(None, texts), "")
+
+
+def _api_lists(people: list[Profile]) -> Iterator[tuple[str, list[str]]]:
+    """Each list of the API as its description names it, of these people where it is of one profile."""
+    value = CustomAttribute.objects.first()
+    asked = {f"attributes[0][{name}]": text for name, text in _attribute(value).items()}
+    for path, item in json.loads(orjson.dumps(document()))["paths"].items():
+        content = item.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+        if not reference.startswith("#/components/schemas/Paginated"):
+            continue
+        query = f"?{urlencode(asked)}" if path.endswith("/attributes/custom") else ""
+        name = path.removeprefix("/api/v3")
+        yield f"GET {name}", [path.replace("{id}", str(one.pk)) + query for one in people]
+
+
+def _attribute(row: CustomAttribute | None) -> dict[str, str]:
+    name = (row.namespace, row.handle, row.text) if row else ("club", "tier", "gold")
+    return dict(zip(("namespace", "handle", "value][in"), name, strict=True))
