@@ -93,10 +93,7 @@ def named(profile_id: uuid.UUID | None) -> Named | None:
     """Who an id means today: a merged profile's is its survivor's."""
     if profile_id is None:
         return None
-    try:
-        return Named(profile_id, Profile.objects.surviving(profile_id).pk)
-    except Profile.DoesNotExist:
-        return Named(profile_id, None)
+    return Named(profile_id, Profile.objects.survivors([profile_id]).get(profile_id))
 
 
 def highest(known: Collection[Identity], pairs: Mapping[Pair, Any]) -> Identity | None:

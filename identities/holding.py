@@ -98,12 +98,12 @@ def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = ()) -> Hel
     catches whoever writes them meanwhile. Must run inside the transaction of `settle`. Raises Changed.
     """
     wanted = sorted(set(pairs))
-    before = matching.owned(wanted)
+    before = matching.owners(wanted)
     met = _met.get()
-    met.update(row.profile_id for row in before.values())
+    met.update(before)
     profiles = Profile.objects.lock(met | set(profile_ids))
     if not before:
-        return Held(profiles, before)
+        return Held(profiles, {})
     after = matching.owned(wanted)
     owners = {row.profile_id for row in after.values()}
     if not owners <= profiles.keys():

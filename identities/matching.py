@@ -10,26 +10,36 @@ from django.db.models import Q
 
 from identities import normalising
 from identities.models import BUILT_IN, Handle, Identity, IdentityQuerySet, Pair
+from profiles import reading
 from profiles.models import Profile, ProfileQuerySet, fold_name
 
 # A search box is for finding one person; what matches more rows than this is not yet a question.
 MOST_FOUND = 1_000
+
+ASKED = """
+    FROM unnest(%s::text[], %s::text[]) AS asked (handle, identifier)
+    JOIN identities_identity AS identity
+      ON identity.handle = asked.handle AND identity.identifier = asked.identifier
+"""
 
 
 def owned(pairs: Collection[Pair]) -> dict[Pair, Identity]:
     """The identities that hold these pairs, whatever state their profiles are in. One index probe per pair."""
     if not pairs:
         return {}
-    rows = Identity.objects.raw(
-        """
-        SELECT identity.*
-        FROM unnest(%s::text[], %s::text[]) AS asked (handle, identifier)
-        JOIN identities_identity AS identity
-          ON identity.handle = asked.handle AND identity.identifier = asked.identifier
-        """,
-        [[pair.handle for pair in pairs], [pair.identifier for pair in pairs]],
-    )
-    return {row.pair: row for row in rows}
+    sql = f"SELECT {reading.columns(Identity, 'identity')} {ASKED}"  # noqa: S608 - names of our own
+    return {row.pair: row for row in reading.instances(Identity, sql, _asked(pairs))}
+
+
+def owners(pairs: Collection[Pair]) -> set[uuid.UUID]:
+    """The profiles that hold these pairs, whatever state they are in."""
+    if not pairs:
+        return set()
+    return {pk for (pk,) in reading.rows(f"SELECT identity.profile_id {ASKED}", _asked(pairs))}  # noqa: S608
+
+
+def _asked(pairs: Collection[Pair]) -> list[list[str]]:
+    return [[pair.handle for pair in pairs], [pair.identifier for pair in pairs]]
 
 
 def current_name(handle: str) -> str:

@@ -107,18 +107,18 @@ def alternate(round_: int, writers: int) -> Any:
 @contextmanager
 def meanwhile(other: Callable[[], Any]) -> Iterator[None]:
     """Let something else begin and end between the first match of this thread and its lock."""
-    here, owned = threading.get_ident(), matching.owned
+    here, owners = threading.get_ident(), matching.owners
     happened: list[bool] = []
 
     def called(pairs: Any) -> Any:
-        answer = owned(pairs)
+        answer = owners(pairs)
         if threading.get_ident() == here and not happened:
             happened.append(True)
             at_once(other)
         return answer
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(matching, "owned", called)
+        patched.setattr(matching, "owners", called)
         yield
     assert happened
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from identities.models.extension import Extension
+from profiles import reading
 
 # A profile's contact points are identities under these two, which nobody may rename, retire, reserve or renormalise.
 EMAIL = "email"
@@ -83,8 +84,7 @@ class HandleQuerySet(models.QuerySet["Handle"]):
         another here; whoever changes a handle takes it FOR UPDATE, and waits for them all. Django has no words for
         it. Must run inside a transaction; names that do not exist are absent from the answer.
         """
-        sql = "SELECT * FROM identities_handle WHERE name = ANY(%s) ORDER BY name FOR KEY SHARE"
-        return {row.name: row for row in self.raw(sql, [sorted(names)])}
+        return {row.name: row for row in reading.instances(Handle, _keep(), [sorted(names)])}
 
     # In the statements below a range of one name, and an order by name, say what equality says too. But only the index
     # by handle can answer them so, while equality lets the planner walk the whole table for a handle with few rows.
@@ -141,6 +141,12 @@ class HandleQuerySet(models.QuerySet["Handle"]):
     def to_do_first(self) -> Self:
         """What waits for a decision first, what is settled next, and what is over last."""
         return self.order_by(*TO_DO_FIRST)
+
+
+@functools.cache
+def _keep() -> str:
+    columns = reading.columns(Handle)
+    return f"SELECT {columns} FROM identities_handle WHERE name = ANY(%s) ORDER BY name FOR KEY SHARE"  # noqa: S608
 
 
 class Handle(models.Model):

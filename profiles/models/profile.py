@@ -4,17 +4,19 @@ import datetime
 import unicodedata
 import uuid
 from collections.abc import Collection
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.db import connections, models
+from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from profiles import reading
 from profiles.models.policy import HISTORY_OF_PROFILE, References
 
 
@@ -53,8 +55,7 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
         """
         if not ids:
             return {}
-        rows = self.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
-        return {profile.pk: profile for profile in rows}
+        return {profile.pk: profile for profile in reading.instances(Profile, _lock(), [list(ids)])}
 
     def surviving(self, pk: uuid.UUID) -> Profile:
         """The profile that this id means today: itself, or the live one at the end of those it was merged into.
@@ -63,7 +64,7 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
 
         Raises Profile.DoesNotExist for an id that was never known or has been purged.
         """
-        survivors = self.raw(_SURVIVING, [[pk]])
+        survivors = reading.instances(Profile, _surviving(), [[pk]])
         if not survivors:
             raise Profile.DoesNotExist
         return survivors[0]
@@ -83,10 +84,7 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
         return [one for (one,) in self._steps("id", [pk], "ORDER BY steps")]
 
     def _steps(self, columns: str, ids: Collection[uuid.UUID], more: str) -> list[Any]:
-        with connections[self.db].cursor() as cursor:
-            cursor.execute(f"{_STEPS} SELECT {columns} FROM step {more}", [list(ids)])  # noqa: S608 - words of ours
-            rows: list[Any] = cursor.fetchall()
-            return rows
+        return reading.rows(f"{_STEPS} SELECT {columns} FROM step {more}", [list(ids)])  # noqa: S608 - words of ours
 
 
 # By key alone, from one profile to the next: chains stay chains (DESIGN 5), and whoever asks is one hop away.
@@ -98,11 +96,22 @@ _STEPS = """
         FROM step JOIN profiles_profile AS above ON above.id = step.merged_into_id
     )
 """
-_SURVIVING = f"""
-    {_STEPS}
-    SELECT profile.* FROM step JOIN profiles_profile AS profile ON profile.id = step.id
-    WHERE step.merged_into_id IS NULL
-"""  # noqa: S608 - constants of this module
+
+
+@cache
+def _surviving() -> str:
+    return f"""
+        {_STEPS}
+        SELECT {reading.columns(Profile, "profile")} FROM step JOIN profiles_profile AS profile ON profile.id = step.id
+        WHERE step.merged_into_id IS NULL
+    """  # noqa: S608 - names of our own
+
+
+@cache
+def _lock() -> str:
+    return f"""
+        SELECT {reading.columns(Profile)} FROM profiles_profile WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+    """  # noqa: S608 - names of our own
 
 
 class Profile(models.Model):
