@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,8 +24,9 @@ from identities.holding import Changed, Held, hold, settle
 from identities.models import Extension, Identity, Pair, brought
 from identities.moving import last_move, note_moves
 from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
-from profiles import auditing
+from profiles import auditing, reading
 from profiles.auditing import By
+from profiles.inserting import insert
 from profiles.models import (
     Move,
     Point,
@@ -165,7 +166,19 @@ def _hold(row: R, pairs: Sequence[Pair], profile_ids: Sequence[uuid.UUID]) -> tu
 def _on_file(kind: type[R], external_id: str | None, source: Extension | None) -> R | None:
     if not external_id:
         return None
-    return of_kind(kind).filter(Q(external_id=external_id), source=source).first()
+    found = reading.instances(
+        kind, _of_external_id(kind, source is None), [external_id, *([source.pk] if source else [])]
+    )
+    return next(iter(found), None)
+
+
+@cache
+def _of_external_id(kind: type[Record], is_of_staff: bool) -> str:
+    # The index has none that is empty, which a plan for any id has to be told.
+    return f"""
+        SELECT {reading.columns(kind)} FROM {kind._meta.db_table}
+        WHERE external_id = %s AND external_id <> '' AND source {"IS NULL" if is_of_staff else "= %s"}
+    """  # noqa: S608 - names of our own
 
 
 def _exists(row: Record) -> Refused:
@@ -198,8 +211,9 @@ def _made(kind: type[R], incoming: Incoming, write: Write) -> Recorded[R]:
     _keep_definition(row)
     decision = case.decide()
     routed = _bring(row, case, decision, is_kept=False)
-    row.save(force_insert=True)
-    _write_items(row, incoming.items)
+    insert([row])
+    if incoming.items is not None and isinstance(row, Transaction):
+        insert(_items(row, incoming.items))
     auditing.write([auditing.entry("created", row, by=write.by, profile=row.profile, new=_known_by(row))])
     _merge_trusted(case, decision, routed)
     return Recorded(row, routed, created=True)
@@ -390,7 +404,7 @@ def _write_items(row: Record, items: Sequence[Mapping[str, Any]] | None) -> bool
     """Make these the items of a transaction, if any are named. Returns whether they are others than before."""
     if items is None or not isinstance(row, Transaction):
         return False
-    new = [TransactionItem(transaction=row, position=position, **item) for position, item in enumerate(items)]
+    new = _items(row, items)
     columns = ("name", "quantity", "price_current", "price_sell", "extra")
     old = row.items.order_by("position")
     before, after = ([[_exact(getattr(one, name)) for name in columns] for one in rows] for rows in (old, new))
@@ -398,8 +412,12 @@ def _write_items(row: Record, items: Sequence[Mapping[str, Any]] | None) -> bool
         return False
     if before:
         row.items.all().delete()
-    TransactionItem.objects.bulk_create(new)
+    insert(new)
     return True
+
+
+def _items(row: Transaction, items: Sequence[Mapping[str, Any]]) -> list[TransactionItem]:
+    return [TransactionItem(transaction=row, position=position, **item) for position, item in enumerate(items)]
 
 
 def _state(row: Record) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+from profiles.inserting import insert
 from profiles.models import Audit, Profile
 
 if TYPE_CHECKING:
@@ -53,4 +54,4 @@ def entry(
 
 
 def write(entries: Iterable[Audit]) -> None:
-    Audit.objects.bulk_create(entries)
+    insert(list(entries))
