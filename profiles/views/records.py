@@ -92,8 +92,7 @@ class RecordViewSet(ApiViewSet):
         return f"-{self.stands_by}" if "filter[profile_id]" in query else "-id"
 
     def create(self, request: Request) -> Response:
-        body = self.new_serializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = self.new_serializer.read(request.data)
         recorded = recording.record(self.kind, body.incoming(), by=by(request), source=source(request))
         return self.answer(recorded, 201)
 
@@ -131,8 +130,7 @@ class ChangeableViewSet(RecordViewSet):
 
     def update(self, request: Request, record_id: int) -> Response:
         row = of_kind(self.kind).get(pk=record_id)
-        body = self.change_serializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = self.change_serializer.read(request.data)
         incoming = body.incoming(row, is_put=True)
         recorded = recording.change(self.kind, row.pk, incoming, by=by(request), source=source(request))
         return self.answer(recorded)
@@ -199,8 +197,7 @@ class TransactionViewSet(ChangeableViewSet):
         "changed, as by PUT. It needs the scopes of both.",
     )
     def upsert(self, request: Request) -> Response:
-        body = UpsertTransactionSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = UpsertTransactionSerializer.read(request.data)
         speaks_for, writer = source(request), by(request)
         of_this_id = Transaction.objects.filter(external_id=body.validated_data["external_id"], source=speaks_for)
         for row in of_this_id:
@@ -209,8 +206,7 @@ class TransactionViewSet(ChangeableViewSet):
             except Transaction.DoesNotExist:
                 break  # Somebody has deleted it meanwhile, and this is a new one.
             return self.answer(changed)
-        whole = NewTransactionSerializer(data=request.data)
-        whole.is_valid(raise_exception=True)
+        whole = NewTransactionSerializer.read(request.data)
         recorded = recording.record(Transaction, whole.incoming(), upsert=True, by=writer, source=speaks_for)
         return self.answer(recorded, 201 if recorded.created else 200)
 
