@@ -24,8 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
 ]
 
-# What is answered on the short way (`QuickMiddleware`) when there is nothing odd about it.
-quick: dict[str, Quick] = {"/api/v3/identities/search": quick_search}
+# What has a short way (`quickly`).
+QUICK: dict[str, Quick] = {"/api/v3/identities/search": quick_search}
 
 handler400 = "omneo_identity.api.errors.bad_request"
 handler403 = "omneo_identity.api.errors.permission_denied"

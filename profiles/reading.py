@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import OperationalError, connection, models
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, models
 from django.db.backends.utils import CursorWrapper
 
 M = TypeVar("M", bound=models.Model)
@@ -72,10 +73,26 @@ def _shape(model: type[models.Model]) -> tuple[list[str], list[tuple[int, Any]]]
     return [field.attname for field in fields], conversions
 
 
+class _Kept(threading.local):
+    cursor: PreparedCursor | None = None
+
+
+# A cursor remembers how to send and read what its statements are about, so that each thread keeps one.
+_kept = _Kept()
+
+
 def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with prepared() as cursor:
-        cursor.execute(sql, parameters)
-        return list(cursor.fetchall())
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.queries_logged or database.execute_wrappers:
+        with database.cursor() as shown:
+            shown.execute(sql, parameters)
+            return list(shown.fetchall())
+    database.ensure_connection()
+    cursor = _kept.cursor
+    if cursor is None or cursor.connection is not database.connection:
+        cursor = _kept.cursor = PreparedCursor(database.connection)
+    with database.wrap_database_errors:
+        return cursor.execute(sql, parameters).fetchall()
 
 
 def prepared() -> CursorWrapper:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
-from django.http import Http404, HttpRequest
+from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
@@ -51,9 +52,8 @@ def document(identity_id: int) -> str:
     return texts[0]
 
 
-def quick_search(request: HttpRequest, token: ApiToken) -> str | None:
+def quick_search(query: Mapping[str, str], token: ApiToken) -> str | None:
     """The short way of `IdentityViewSet.search`, for one identity with its profile and nothing included."""
-    query = request.GET
     handle, identifier = query.get("handle"), query.get("identifier")
     if len(query) != 2 or not handle or not identifier or not may(token, READ):
         return None

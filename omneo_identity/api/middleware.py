@@ -54,21 +54,26 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        sent = request.headers.get("X-Request-ID", "")
-        request_id = sent if REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
-        # Not taken back at the end: Django logs a refused request after the last middleware has returned.
-        current_request_id.set(request_id)
+        request_id = accepted_request_id(request.headers.get("X-Request-ID", ""))
         started = time.perf_counter()
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
-        access_log.info(
-            "%s %s %d %.1f ms",
-            request.method,
-            without_identifier(request.path_info),
-            response.status_code,
-            (time.perf_counter() - started) * 1000,
-        )
+        log_access(request.method, request.path_info, response.status_code, started)
         return response
+
+
+def accepted_request_id(sent: str) -> str:
+    """The id of a request, which is on every line of the log from now on: the caller's if it is a plain one."""
+    request_id = sent if REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
+    # Not taken back at the end: Django logs a refused request after the last middleware has returned.
+    current_request_id.set(request_id)
+    return request_id
+
+
+def log_access(method: str | None, path: str, status: int, started: float) -> None:
+    """Write the access log's line. In: when the request began, by `time.perf_counter`."""
+    milliseconds = (time.perf_counter() - started) * 1000
+    access_log.info("%s %s %d %.1f ms", method, without_identifier(path), status, milliseconds)
 
 
 class RequestIdFilter(logging.Filter):

@@ -1,64 +1,102 @@
-"""The short way to an answer, for what a till waits for: past the middleware of pages, the routes and REST framework,
-whose steps take longer in each request than the look-up itself."""
+"""The short way to an answer, for what a till waits for: past Django's request, middleware and routes and past REST
+framework, all of which take several times as long as the look-up itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
-from django.core.exceptions import DisallowedHost
-from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
-from django.utils.module_loading import import_string
+from django.conf import settings
+from django.db import DatabaseError, connection
 
 from identities.models import ApiToken
 from omneo_identity.api.auth import bearer
 from omneo_identity.api.filters import CONTROL
+from omneo_identity.api.middleware import accepted_request_id, log_access
 
-# Answers a request with the JSON text of its data, or says by None that the view shall.
-Quick = Callable[[HttpRequest, ApiToken], str | None]
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+# Answers a query with the JSON text of its data, or says by None that the view shall.
+Quick = Callable[[Mapping[str, str], ApiToken], str | None]
+
+# Kinds of requests that are known to pass; there are more only if somebody plays with the Host header.
+MOST_KINDS = 100
+
+# Headers that say something of one answer.
+OF_ONE_ANSWER = {"content-length", "x-request-id"}
 
 
-class QuickMiddleware:
-    """Answer GET requests for the paths of `omneo_identity.urls.quick` that anybody may see to be good.
+def quickly(application: WSGIApplication, quick: Mapping[str, Quick]) -> WSGIApplication:
+    """The application, with a short way for GET requests of these paths that anybody may see to be good.
 
-    Whatever is odd about a request, and whatever goes wrong, is the view's: it alone knows the rules and their words.
-    Stands behind what every answer needs, and before what is there for pages.
+    Whatever is odd about a request, and whatever goes wrong, is the application's: it alone knows the rules and their
+    words. So are the first of each kind, by host and scheme: one that it has let pass is what the next ones are like,
+    and its headers are theirs.
     """
+    proxy = (settings.SECURE_PROXY_SSL_HEADER or ("",))[0]
+    known: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-        self.quick: Mapping[str, Quick] | None = None
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        started = time.perf_counter()
+        path = environ.get("PATH_INFO", "")
+        query = _query(environ) if path in quick else None
+        if query is None:
+            return application(environ, start_response)
+        kind = (environ.get("HTTP_HOST"), environ["wsgi.url_scheme"], environ.get(proxy), environ.get("SCRIPT_NAME"))
+        headers = known.get(kind)
+        if headers is None:
+            return application(environ, _learning(start_response, known, kind))
+        data = _data(quick[path], query, environ["HTTP_AUTHORIZATION"])
+        if data is None:
+            return application(environ, start_response)
+        body = b'{"data":%b}' % data.encode()
+        request_id = accepted_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        start_response("200 OK", [*headers, ("Content-Length", str(len(body))), ("X-Request-ID", request_id)])
+        log_access("GET", path, 200, started)
+        return (body,)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if self.quick is None:
-            # Late, since the routes know all views.
-            self.quick = import_string("omneo_identity.urls.quick")
-        quick = self.quick.get(request.path_info)
-        token = _plain(request) if quick is not None else None
-        if quick is not None and token is not None:
-            try:
-                data = quick(request, token)
-            except OperationalError:
-                data = None
-            if data is not None:
-                body = b'{"data":%b}' % data.encode()
-                return HttpResponse(body, content_type="application/json", headers={"Content-Length": str(len(body))})
-        return self.get_response(request)
+    return call
 
 
-def _plain(request: HttpRequest) -> ApiToken | None:
-    """The token of a GET request that has nothing but printable parameters, each once, and no limit on its rate."""
-    environ = request.META
-    if request.method != "GET" or environ.get("CONTENT_LENGTH", "") not in ("", "0"):
+def _query(environ: WSGIEnvironment) -> dict[str, str] | None:
+    """The parameters of a GET request without a body that has a token; None when there is anything odd about them."""
+    text = environ.get("QUERY_STRING", "")
+    if environ["REQUEST_METHOD"] != "GET" or environ.get("CONTENT_LENGTH", "") not in ("", "0"):
         return None
-    if "HTTP_TRANSFER_ENCODING" in environ or "HTTP_AUTHORIZATION" not in environ:
+    if "HTTP_TRANSFER_ENCODING" in environ or "HTTP_AUTHORIZATION" not in environ or not text.isascii():
         return None
-    for name, values in request.GET.lists():
-        if len(values) != 1 or CONTROL.search(values[0]) or CONTROL.search(name):
-            return None
     try:
-        request.get_host()
-    except DisallowedHost:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=10)
+    except ValueError:
         return None
-    token = bearer(environ["HTTP_AUTHORIZATION"])
-    return token if token is not None and token.rate_limit is None else None
+    query = dict(pairs)
+    if len(query) < len(pairs) or any(CONTROL.search(name) or CONTROL.search(value) for name, value in pairs):
+        return None
+    return query
+
+
+def _data(quick: Quick, query: Mapping[str, str], authorization: str) -> str | None:
+    try:
+        token = bearer(authorization)
+        return quick(query, token) if token is not None and token.rate_limit is None else None
+    except DatabaseError:
+        return None
+    finally:
+        # What Django does when a request begins and ends.
+        connection.close_if_unusable_or_obsolete()
+
+
+def _learning(
+    start_response: StartResponse, known: dict[tuple[Any, ...], list[tuple[str, str]]], kind: tuple[Any, ...]
+) -> StartResponse:
+    """Note the headers of an answer that is good."""
+
+    def call(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
+        if status == "200 OK" and len(known) < MOST_KINDS:
+            known[kind] = [(name, value) for name, value in headers if name.lower() not in OF_ONE_ANSWER]
+        return start_response(status, headers, *more)
+
+    return call
