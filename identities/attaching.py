@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -60,40 +61,111 @@ def attach(
     """
     if not identities:
         return []
-    keep_rules(identity.handle for identity in identities)
     ordered = sorted(identities, key=lambda identity: identity.pair)
-    if any(identity.is_primary for identity in ordered):
-        demote(profile, by=by)
     primary = next((identity for identity in ordered if identity.is_primary), None)
-    released = [held.identities[identity.pair] for identity in ordered if identity.pair in held.identities]
-    _release(released, profile, held=held, by=by, source=source, payload=payload)
-    rows, new = [], []
+    store = Store(held, by=by, source=source, payload=payload)
     for identity in ordered:
-        row = held.identities.get(identity.pair)
+        identity.is_primary = identity is primary
+        store.put(identity, profile, brought_by=brought_by, by_contact=by_contact, conflict=conflict)
+    store.write()
+    return store.rows
+
+
+class Store:
+    """Rows that are put on profiles or confirmed there: collected one by one, then written set by set.
+
+    The audit tells of them in the order in which they came. The caller holds the profiles and the pairs.
+    """
+
+    def __init__(
+        self, held: Held, *, by: By, source: Extension | None, payload: Mapping[str, Any] | None = None
+    ) -> None:
+        self.held, self.by, self.source, self.payload = held, by, source, payload
+        self.rows: list[Identity] = []
+        self._new: list[Identity] = []
+        self._released: list[tuple[Identity, Profile, Profile]] = []
+        self._confirmed: list[Identity] = []
+        self._demoted: list[Identity] = []
+        self._primary: dict[uuid.UUID, Identity] | None = None
+        self._events: list[tuple[str, Identity, dict[str, Any], dict[str, Any]]] = []
+
+    def put(
+        self,
+        identity: Identity,
+        profile: Profile,
+        *,
+        brought_by: Identity | None = None,
+        by_contact: bool = False,
+        conflict: int | None = None,
+    ) -> Identity:
+        """Put an unsaved identity on the profile, or the row of its pair that a deleted profile has. Returns it.
+
+        As the primary one it takes the mark off whichever has it, also off one that was put before.
+        """
+        row = self.held.identities.get(identity.pair)
         if row is None:
-            row = identity
-            new.append(row)
+            event, row = "created", identity
+            self._new.append(row)
+            self.held.identities[row.pair] = row
         else:
+            event = "taken over"
+            self._released.append((row, self.held.profiles[row.profile_id], profile))
             row.handle, row.original, row.addressed = identity.handle, identity.original, identity.addressed
-            row.is_active = identity.is_active
-        row.profile, row.source, row.conflict_id = profile, source, conflict
+            row.is_active, row.is_primary = identity.is_active, identity.is_primary
+            row.merged_from, row.updated_at = None, timezone.now()
+        row.profile, row.source, row.conflict_id, row.by_contact = profile, self.source, conflict, by_contact
         row.tag(brought_by)
-        row.is_primary, row.by_contact = identity is primary, by_contact
-        rows.append(row)
-    Identity.objects.bulk_create(new)
-    for row in released:
-        row.merged_from, row.updated_at = None, timezone.now()
-    Identity.objects.bulk_update(released, TAKEN_OVER)
-    taken_over = {row.pk for row in released}
-    auditing.write(
-        audited("taken over" if row.pk in taken_over else "created", row, by=by, new=state(row)) for row in rows
-    )
-    return rows
+        if row.is_primary:
+            self._demote_for(row)
+        self.rows.append(row)
+        self._events.append((event, row, {}, state(row)))
+        return row
+
+    def confirm(self, row: Identity, profile: Profile, handle: Handle) -> None:
+        """Take the mark off a row of this profile that nothing but a contact point had brought."""
+        row.profile, row.handle = profile, handle
+        old = state(row)
+        row.by_contact, row.updated_at = False, timezone.now()
+        self._confirmed.append(row)
+        self._events.append(("updated", row, old, state(row)))
+
+    def write(self) -> None:
+        """Write all of it. The new rows go in the order of their pairs, as with every writer.
+
+        Raises Changed when the rules of a handle are no longer those by which the identities were read.
+        """
+        keep_rules(row.handle for row in (*self.rows, *self._confirmed))
+        _unmark(self._demoted, "is_primary")
+        _note_released(self._released, by=self.by, source=self.source, payload=self.payload)
+        Identity.objects.bulk_update([row for row, _former, _profile in self._released], TAKEN_OVER)
+        Identity.objects.bulk_create(sorted(self._new, key=lambda row: row.pair))
+        _unmark(self._confirmed, "by_contact")
+        auditing.write(audited(event, row, by=self.by, old=old, new=new) for event, row, old, new in self._events)
+
+    def _demote_for(self, row: Identity) -> None:
+        if self._primary is None:
+            rows = Identity.objects.filter(profile__in={row.profile_id, *self.held.profiles}, is_primary=True)
+            self._primary = {one.profile_id: one for one in rows}
+        former = self._primary.get(row.profile_id)
+        self._primary[row.profile_id] = row
+        if former is None:
+            return
+        former.profile = row.profile
+        former.is_primary, former.updated_at = False, timezone.now()
+        self._demoted.append(former)
+        self._events.append(("updated", former, {"is_primary": True}, {"is_primary": False}))
+
+
+def _unmark(rows: Iterable[Identity], mark: str) -> None:
+    """Take this mark off those of the rows that are there already."""
+    keys = [row.pk for row in rows if row.pk is not None]
+    if keys:
+        Identity.objects.filter(pk__in=keys).update(updated_at=timezone.now(), **{mark: False})
 
 
 def release(row: Identity, profile: Profile, *, held: Held, by: By, source: Extension | None) -> None:
     """Free a pair that a deleted profile left behind, for a row that is to be changed to it and keeps its own id."""
-    _release([row], profile, held=held, by=by, source=source)
+    _note_released([(row, held.profiles[row.profile_id], profile)], by=by, source=source)
     row.delete()
 
 
@@ -105,7 +177,7 @@ def bring_back(rows: Collection[Identity], profile: Profile, *, held: Held, by: 
     """
     if not rows:
         return
-    _release(rows, profile, held=held, by=by, source=source)
+    _note_released([(row, held.profiles[row.profile_id], profile) for row in rows], by=by, source=source)
     known = Handle.objects.keep({row.handle_id for row in rows})
     if any(handle.renamed_to_id is not None for handle in known.values()):
         raise Changed
@@ -121,16 +193,17 @@ def bring_back(rows: Collection[Identity], profile: Profile, *, held: Held, by: 
     auditing.write(audited("taken over", row, by=by, new=state(row)) for row in rows)
 
 
-def _release(
-    rows: Collection[Identity],
-    profile: Profile,
+def _note_released(
+    rows: Collection[tuple[Identity, Profile, Profile]],
     *,
-    held: Held,
     by: By,
     source: Extension | None,
     payload: Mapping[str, Any] | None = None,
 ) -> None:
-    """Log that pairs of deleted profiles go to another; the moves are what undelete reads to name what is gone."""
+    """Log that pairs of deleted profiles go to others; the moves are what undelete reads to name what is gone.
+
+    In: the rows, each with the profile that it leaves and the one that gets it.
+    """
     if not rows:
         return
     payload = payload or {}
@@ -141,16 +214,16 @@ def _release(
                 kind="identity",
                 handle=row.handle_id,
                 identifier=row.identifier,
-                requested_profile=held.profiles[row.profile_id],
+                requested_profile=former,
                 routed_profile=profile,
-                candidates=[row.profile_id],
+                candidates=[former.pk],
                 payload=payload,
                 source=source,
                 by=by.user,
             ),
             [row.pair],
         )
-        for row in rows
+        for row, former, profile in rows
     )
     Move.objects.bulk_create(
         Move(
@@ -158,12 +231,12 @@ def _release(
             subject_key=str(row.pk),
             handle=row.handle_id,
             identifier=row.identifier,
-            from_profile=held.profiles[row.profile_id],
+            from_profile=former,
             to_profile=profile,
             cause=Move.Cause.RELEASED,
             by=by.user,
         )
-        for row in rows
+        for row, former, profile in rows
     )
 
 
@@ -241,34 +314,66 @@ def taken(
     )
 
 
-def over_limit(identities: Collection[Identity], profile: Profile) -> dict[Pair, Refused]:
-    """Which of these would break their handle's limits on the profile, and the refusal of each.
+class Limits:
+    """How many identities profiles have of the handles that limit them, counting on as more are put on them.
 
     A single-valued handle counts active identities only, since a merge keeps the other one inactive;
     `max_per_profile` counts all.
     """
-    limited = [one for one in identities if one.handle.single_valued or one.handle.max_per_profile]
-    if not limited:
-        return {}
-    names = {one.handle_id for one in limited}
-    held = [row for row in profile.identities.filter(handle__in=names) if row not in limited]
-    every = Counter(row.handle_id for row in held)
-    active = Counter(row.handle_id for row in held if row.is_active)
-    refusals = {}
-    for one in limited:
+
+    def __init__(self, wanted: Iterable[tuple[Identity, uuid.UUID]]) -> None:
+        """In: the identities that may be put on profiles, with these; rows that have a key do not count as there.
+
+        One statement, and none where no handle is limited.
+        """
+        self._all: Counter[tuple[uuid.UUID, str]] = Counter()
+        self._active: Counter[tuple[uuid.UUID, str]] = Counter()
+        limited = [(one, pk) for one, pk in wanted if _is_limited(one.handle)]
+        if not limited:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                SELECT profile_id, handle, count(*), count(*) FILTER (WHERE is_active) FROM identities_identity
+                WHERE profile_id = ANY (%s) AND handle = ANY (%s) AND id <> ALL (%s) GROUP BY profile_id, handle
+                """,
+                [
+                    list({pk for _one, pk in limited}),
+                    list({one.handle_id for one, _pk in limited}),
+                    [one.pk for one, _pk in limited if one.pk is not None],
+                ],
+            )
+            for pk, handle, every, active in cursor.fetchall():
+                self._all[pk, handle], self._active[pk, handle] = every, active
+
+    def take(self, one: Identity, pk: uuid.UUID) -> Refused | None:
+        """Count one more on this profile, or say why there is no room for it."""
         handle = one.handle
-        too_many = handle.max_per_profile is not None and every[handle.name] >= handle.max_per_profile
-        if too_many or (handle.single_valued and one.is_active and active[handle.name]):
+        if not _is_limited(handle):
+            return None
+        there = pk, handle.name
+        too_many = handle.max_per_profile is not None and self._all[there] >= handle.max_per_profile
+        if too_many or (handle.single_valued and one.is_active and self._active[there]):
             message = _("A profile cannot have more identities of the handle %(handle)s.") % {"handle": handle.name}
-            refusals[one.pair] = Refused("too_many_identities", message, field="handle")
-            continue
-        every[handle.name] += 1
-        active[handle.name] += one.is_active
-    return refusals
+            return Refused("too_many_identities", message, field="handle")
+        self._all[there] += 1
+        self._active[there] += one.is_active
+        return None
+
+
+def _is_limited(handle: Handle) -> bool:
+    return handle.single_valued or bool(handle.max_per_profile)
+
+
+def over_limit(identities: Collection[Identity], profile: Profile) -> dict[Pair, Refused]:
+    """Which of these would break their handle's limits on the profile, and the refusal of each."""
+    limits = Limits((one, profile.pk) for one in identities)
+    refusals = [(one.pair, limits.take(one, profile.pk)) for one in identities]
+    return {pair: refusal for pair, refusal in refusals if refusal is not None}
 
 
 def refuse_over_limit(identity: Identity, profile: Profile) -> None:
-    refusal = over_limit([identity], profile).get(identity.pair)
+    refusal = Limits([(identity, profile.pk)]).take(identity, profile.pk)
     if refusal is not None:
         raise refusal
 

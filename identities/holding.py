@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
@@ -73,12 +73,21 @@ class Held:
         between look and lock, and what is written then by that id would stay with the wrong person for good. Under the
         lock that cannot happen, since an undo locks the whole chain. One statement, and none for a profile's own id.
         """
-        profile = self.profiles.get(pk)
-        if profile is None or profile.merged_into_id is not None:
+        self.keep_meaning({named: pk})
+        return self.profiles[pk]
+
+    def keep_meaning(self, meant: Mapping[uuid.UUID, uuid.UUID]) -> None:
+        """Make sure, as `meant` does, that each of these ids means the locked profile that it meant before the lock.
+
+        One statement, and none where each is the profile's own. Raises Changed.
+        """
+        for pk in meant.values():
+            profile = self.profiles.get(pk)
+            if profile is None or profile.merged_into_id is not None:
+                raise Changed
+        merged = {named: pk for named, pk in meant.items() if named != pk}
+        if merged and Profile.objects.survivors(merged.keys()) != merged:
             raise Changed
-        if named != pk and Profile.objects.survivors([named]).get(named) != pk:
-            raise Changed
-        return profile
 
     def live(self, pk: uuid.UUID, *, named: uuid.UUID | None = None) -> Profile:
         """A locked profile that may be written. Raises Refused `profile_deleted`, or Changed if it was merged, or if
@@ -120,7 +129,7 @@ def keep_rules(used: Iterable[Handle]) -> None:
     for all of them, since two in another order of names could deadlock with whoever changes several. Contact points
     are left out: their rules are built in. Must run inside the transaction of `settle`. Raises Changed.
     """
-    used = [handle for handle in used if not handle.is_built_in]
+    used = {id(handle): handle for handle in used if not handle.is_built_in}.values()
     if not used:
         return
     current = Handle.objects.keep({handle.name for handle in used})
