@@ -5,17 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from identities import matching
 from identities.models import BUILT_IN, BlockedIdentifier, Extension, Handle, Identity, Pair, bare, fold_handle
 from identities.models.handle import NOT_HANDLES, SLUG
 from identities.normalising import storable
+from profiles import reading
 from profiles.refusing import Refused
 
 # A misspelt handle is compared with so many known names, and no more.
@@ -121,7 +121,7 @@ class _Catalogue:
 
     def __init__(self, names: Iterable[str]) -> None:
         folds = {fold_handle(storable(name)) for name in names}
-        self.known = {row.fold: row for row in Handle.objects.filter(fold__in=folds).order_by()}
+        self.known = {row.fold: row for row in reading.instances(Handle, _of_folds(), [list(folds)])}
         former = [row for row in self.known.values() if row.renamed_to_id is not None]
         current = Handle.objects.in_bulk([row.renamed_to_id for row in former]) if former else {}
         for row in former:
@@ -221,7 +221,7 @@ def _blocked(
         if isinstance(answer, Identity) or answer.code == "invalid_identifier"
     }
     keys = {value[:255] for group in values.values() for value in group}
-    entries = BlockedIdentifier.objects.filter(Q(kind="regex") | Q(value__in=keys), enabled=True).order_by()
+    entries = reading.instances(BlockedIdentifier, _blocking(), [list(keys)])
     refusals = {
         position: Refused("invalid_identifier", _("The identifier is empty."), field="identifier")
         for position, group in values.items()
@@ -237,3 +237,16 @@ def _blocked(
                 message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
                 refusals[position] = Refused("blocked_identifier", message, field="identifier")
     return refusals
+
+
+@cache
+def _of_folds() -> str:
+    return f"SELECT {reading.columns(Handle)} FROM identities_handle WHERE fold = ANY(%s)"  # noqa: S608
+
+
+@cache
+def _blocking() -> str:
+    return f"""
+        SELECT {reading.columns(BlockedIdentifier)} FROM identities_blockedidentifier
+        WHERE enabled AND (kind = 'regex' OR value = ANY(%s))
+    """  # noqa: S608 - names of our own

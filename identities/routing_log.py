@@ -8,17 +8,44 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection
-from django.db.models import Q
 from django.utils import timezone
-from psycopg.types.json import Jsonb
 
 from identities import matching
 from identities.handles import mask
-from identities.models import Handle, Pair, RoutingLogEntry, fold_handle
+from identities.models import Pair, RoutingLogEntry, fold_handle
 from identities.normalising import forms, storable
+from profiles import reading
 
 MOST_PAYLOAD_BYTES = 16_384
+
+# Under a former name, too.
+SENSITIVE = """
+    SELECT handle.fold FROM identities_handle AS handle
+    LEFT JOIN identities_handle AS current ON current.name = handle.renamed_to_id
+    WHERE handle.fold = ANY(%s) AND (handle.sensitive OR current.sensitive)
+"""
+
+INSERT = """
+    INSERT INTO identities_routinglogentry AS entry (
+        outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates, payload,
+        source, by_id, occurrences, created_at, last_seen_at, review_status, review_note, fingerprint
+    )
+    SELECT
+        outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates::uuid[],
+        (%s::text[])[payload]::jsonb, source, by_id, occurrences, %s, %s, 'open', '', fingerprint
+    FROM unnest(
+        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::uuid[], %s::text[],
+        %s::text[], %s::int[], %s::int[], %s::int[], %s::text[]
+    ) WITH ORDINALITY AS event (
+        outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates,
+        source, by_id, payload, occurrences, fingerprint, position
+    )
+    ORDER BY position
+    ON CONFLICT (fingerprint) WHERE review_status = 'open'
+    DO UPDATE SET
+        occurrences = entry.occurrences + EXCLUDED.occurrences, last_seen_at = EXCLUDED.last_seen_at
+    RETURNING fingerprint, id
+"""
 
 
 def note(entry: RoutingLogEntry, *, pairs: Iterable[Pair]) -> int:
@@ -52,39 +79,19 @@ def note_all(events: Iterable[tuple[RoutingLogEntry, Iterable[Pair]]]) -> list[i
     return [ids[fingerprint] for fingerprint in fingerprints]
 
 
-def _insert(rows: Mapping[str, Sequence[Any]], payloads: Mapping[int, Mapping[str, Any]]) -> dict[str, int]:
+def _insert(rows: Mapping[str, Sequence[Any]], payloads: Mapping[int, str]) -> dict[str, int]:
     """Insert these rows, by fingerprint, in their order, or count them up. Returns the id of each.
 
-    In: `_columns`, the key of the payload, and how often the event happened.
+    In: `_columns`, the key of the payload, and how often the event happened; the payloads as JSON text.
     """
     places = {key: place for place, key in enumerate(payloads, start=1)}
     *columns, keys, occurrences = zip(*rows.values(), strict=True)
     now = timezone.now()
-    with connection.cursor() as cursor:
+    with reading.prepared() as cursor:
         cursor.execute(
-            """
-            INSERT INTO identities_routinglogentry AS entry (
-                outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates, payload,
-                source, by_id, occurrences, created_at, last_seen_at, review_status, review_note, fingerprint
-            )
-            SELECT
-                outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates::uuid[],
-                (%s::jsonb[])[payload], source, by_id, occurrences, %s, %s, 'open', '', fingerprint
-            FROM unnest(
-                %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::uuid[], %s::text[],
-                %s::text[], %s::int[], %s::int[], %s::int[], %s::text[]
-            ) WITH ORDINALITY AS event (
-                outcome, kind, code, handle, identifier, requested_profile_id, routed_profile_id, candidates,
-                source, by_id, payload, occurrences, fingerprint, position
-            )
-            ORDER BY position
-            ON CONFLICT (fingerprint) WHERE review_status = 'open'
-            DO UPDATE SET
-                occurrences = entry.occurrences + EXCLUDED.occurrences, last_seen_at = EXCLUDED.last_seen_at
-            RETURNING fingerprint, id
-            """,
+            INSERT,
             [
-                [Jsonb(payload) for payload in payloads.values()],
+                list(payloads.values()),
                 now,
                 now,
                 *map(list, columns),
@@ -100,7 +107,7 @@ def _columns(entry: RoutingLogEntry, sensitive: Collection[str]) -> list[Any]:
     """What is stored of an entry besides its payload, in the order of the statement."""
     identifier = mask(entry.identifier) if fold_handle(entry.handle) in sensitive else entry.identifier
     return [
-        entry.outcome,
+        str(entry.outcome),
         entry.kind,
         entry.code,
         storable(entry.handle),
@@ -130,8 +137,7 @@ def _sensitive(noted: Iterable[tuple[RoutingLogEntry, list[Pair]]]) -> set[str]:
         named |= {entry.handle, *(pair.handle for pair in pairs)}
     for payload in {id(entry.payload): entry.payload for entry, _pairs in noted}.values():
         named |= {one["handle"] for one in payload.get("identities", [])}
-    known = Handle.objects.filter(fold__in={fold_handle(storable(name)) for name in named})
-    folds = set(known.filter(Q(sensitive=True) | Q(renamed_to__sensitive=True)).values_list("fold", flat=True))
+    folds = {fold for (fold,) in reading.rows(SENSITIVE, [[fold_handle(storable(name)) for name in named]])}
     return folds | {""} if _is_sensitive_under_some_handle(noted) else folds
 
 
@@ -159,11 +165,12 @@ def _masked(payload: Mapping[str, Any], sensitive: Collection[str]) -> Mapping[s
     }
 
 
-def _capped(payload: Mapping[str, Any]) -> dict[str, Any]:
+def _capped(payload: Mapping[str, Any]) -> str:
     text = json.dumps(payload, cls=DjangoJSONEncoder)
-    if len(text) <= MOST_PAYLOAD_BYTES:
-        return dict(_storable(json.loads(text)))
-    return {"truncated": True, "bytes": len(text), "beginning": text[: MOST_PAYLOAD_BYTES // 2]}
+    if len(text) > MOST_PAYLOAD_BYTES:
+        return json.dumps({"truncated": True, "bytes": len(text), "beginning": text[: MOST_PAYLOAD_BYTES // 2]})
+    # Whatever cannot be stored is written as an escape.
+    return json.dumps(_storable(json.loads(text))) if "\\u" in text else text
 
 
 def _storable(value: Any) -> Any:
