@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg.errors
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
 from identities import handles, matching, routing_log
@@ -144,6 +144,9 @@ def settle(attempt: Callable[[], T]) -> T:
     refusal rolls back too, but the log entry that it carries is committed before it is raised. Raises Busy when
     every try was lost.
 
+    A connection that the server has closed since the last request is found out by the first statement, and the write
+    starts over on a new one: to ask before each write whether it is well would cost as much as a statement.
+
     Within the attempt of a larger write it is a part of that: a savepoint, whose log entry stands if the whole does.
     A deadlock is then raised to the whole, which starts over: what its earlier parts have locked, somebody waits for,
     and trying the last part again would let go of none of it.
@@ -157,15 +160,23 @@ def settle(attempt: Callable[[], T]) -> T:
 
 
 def _settle(attempt: Callable[[], T], retried: tuple[type[Exception], ...]) -> T:
+    is_whole, raw = not connection.in_atomic_block, connection.connection
+    connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs leave it out
     for tries in range(MOST_TRIES):
+        is_settled = False
         try:
             with transaction.atomic():
-                return attempt()
+                answer = attempt()
+                is_settled = True
+            return answer
         except (Changed, handles.SpellingRace) as error:
             if tries == MOST_TRIES - 1:
                 raise Busy from error
         except DatabaseError as error:
-            if not isinstance(error.__cause__, retried):
+            # When the commit itself has met the end of the connection, nobody knows whether it took place.
+            was_lost = raw is not None and connection.connection is not raw
+            starts_over = was_lost and is_whole and not is_settled and tries == 0
+            if not starts_over and not isinstance(error.__cause__, retried):
                 raise
             if tries == MOST_TRIES - 1:
                 raise Busy from error
