@@ -307,6 +307,10 @@ AUTH_PASSWORD_VALIDATORS = [
 TIME_ZONE = read("TIME_ZONE", zone, "a time zone such as Australia/Melbourne", "UTC")
 USE_TZ = True
 
+# Every text is marked for translation, but there is one language so far: asking a catalogue of none for each of the
+# thousand texts of a page would be a fifth of what the page costs.
+USE_I18N = False
+
 # Served from where the packages keep them, so that there is no step to forget.
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "omneo_identity" / "static"]
