@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
@@ -360,3 +361,10 @@ def test_history_is_the_audit_of_the_row(admin_client, ada, bo, by):
 
     assert len(rows(response)) == 1
     assert "updated profile" in rows(response)[0]
+
+
+def test_the_box_that_chooses_a_row_is_the_one_that_django_draws(db: None) -> None:
+    its_admin = admin.site._registry[Profile]
+    profile = Profile(first_name='<b>"Ada" & Co</b>')
+
+    assert its_admin.action_checkbox(profile) == admin.ModelAdmin.action_checkbox(its_admin, profile)
