@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -133,7 +134,7 @@ def _api_lists(people: list[Profile]) -> Iterator[tuple[str, list[str]]]:
             continue
         query = f"?{urlencode(asked)}" if path.endswith("/attributes/custom") else ""
         name = path.removeprefix("/api/v3")
-        yield f"GET {name}", [path.replace("{id}", str(one.pk)) + query for one in people]
+        yield f"GET {name}", [re.sub(r"\{.*?\}", str(one.pk), path) + query for one in people]
 
 
 def _attribute(row: CustomAttribute | None) -> dict[str, str]:
