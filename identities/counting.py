@@ -22,6 +22,9 @@ from profiles.models import Profile, Transaction
 # What people read as "so many or more".
 MOST_COUNTED = 10_000
 
+# As many as the list of pairs shows: for each it has to be asked whether it is offered.
+MOST_PAIRS = 1_000
+
 # Per day of a chart, which has up to thirty. A day of a big import would flatten all others anyway.
 MOST_PER_DAY = 5_000
 
@@ -78,7 +81,7 @@ def anonymous_transactions() -> Count:
 
 def open_duplicates() -> Count:
     """How many pairs of profiles the queue of duplicates offers."""
-    return Count.up_to(MOST_COUNTED, duplicates.offered().values("pk")[: MOST_COUNTED + 1].count())
+    return Count.up_to(MOST_PAIRS, duplicates.offered().values("pk")[: MOST_PAIRS + 1].count())
 
 
 def open_entries() -> dict[str, Count]:

@@ -18,6 +18,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from identities import counting
 from profiles import duplicates, evidence
 from profiles.admin import duplicate_queue, merge_page, merge_words
 from profiles.admin.base import Question, ReadOnlyAdmin, by, change_url, explain
@@ -32,7 +33,7 @@ from profiles.refusing import Refused
 class PairPaginator(BoundedPaginator):
     """Pages of the first thousand pairs: of each it is asked whether it is offered. Nobody decides more in a day."""
 
-    most = 1_000
+    most = counting.MOST_PAIRS
 
 
 class PairChangeList(BoundedChangeList):
