@@ -138,7 +138,8 @@ NEWEST = 10
 def _balance(table: str) -> str:
     return f"""
         SELECT trim_scale(coalesce(sum(record.value_remaining), 0)) AS balance FROM {table} AS record
-        WHERE record.profile_id = profile.id AND (record.expires_at IS NULL OR record.expires_at > now())
+        WHERE record.profile_id = profile.id AND record.value_remaining <> 0
+          AND (record.expires_at IS NULL OR record.expires_at > now())
     """
 
 

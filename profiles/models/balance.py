@@ -15,8 +15,8 @@ FIRST_POINT_DEFINITION = 1
 
 class BalanceQuerySet(RecordQuerySet):
     def current(self) -> Self:
-        """What has not expired, and so counts in the balance."""
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+        """What counts in the balance: something is left of it, and it has not expired."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now())).exclude(value_remaining=0)
 
 
 class BalanceRecord(Record):
@@ -34,9 +34,13 @@ class BalanceRecord(Record):
         indexes = [
             *Record.Meta.indexes,
             *listed(),
-            # The balance of a profile, without a look at the rows.
+            # The balance of a profile, without a look at the rows, and without those that are spent: all but a few of a
+            # profile that has a hundred thousand.
             models.Index(
-                fields=["profile", "expires_at"], include=["value_remaining"], name="%(class)s_balance_of_profile"
+                fields=["profile", "expires_at"],
+                include=["value_remaining"],
+                condition=~Q(value_remaining=0),
+                name="%(class)s_left_of_profile",
             ),
             models.Index(fields=["profile", "-id"], name="%(class)s_of_profile"),
             # On the profile's page, among all that happened.

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from identities import lookup
 from identities.models import Handle
-from profiles.models import Audit
+from profiles.models import Audit, Point, Reward
 from tests.api.conftest import CARD, KINDS, rows, statements
 
 pytestmark = pytest.mark.django_db
@@ -293,3 +294,19 @@ def test_a_write_costs_the_same_for_one_released_pair_and_for_fifty(api, django_
         ):  # Match, lock, match again, the rules again, move, identities, audit.
             answer = api.post("/profiles", {"identities": pairs}).json()
         assert len(answer["data"]["identities"]) == count
+
+
+def test_a_balance_reads_none_of_the_points_that_are_spent(ada) -> None:
+    now = timezone.now()
+    common = {"profile_id": ada["id"], "value_initial": 1, "issued_at": now}
+    for kind in (Point, Reward):
+        kind.objects.bulk_create(kind(**common, value_remaining=number < 3) for number in range(3_000))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE profiles_point, profiles_reward")
+
+    for call in (lambda: lookup.balances(ada["id"]), lambda: lookup.profile(ada["id"])):
+        (sql,) = statements(call)
+        plan = explained(sql)
+        assert '"Index Name": "point_left_of_profile"' in plan
+        assert '"Index Name": "reward_left_of_profile"' in plan
+        assert json.loads(call())["point_balance"] == 3
