@@ -34,8 +34,8 @@ class BalanceRecord(Record):
         indexes = [
             *Record.Meta.indexes,
             *listed(),
-            # The balance of a profile, without a look at the rows, and without those that are spent: all but a few of a
-            # profile that has a hundred thousand.
+            # The balance of a profile, without a look at the rows, and without those that are spent, which are all but
+            # a few where there are a hundred thousand.
             models.Index(
                 fields=["profile", "expires_at"],
                 include=["value_remaining"],

@@ -88,9 +88,10 @@ def get(api, monkeypatch) -> Get:
 
 
 @pytest.fixture
-def warm(get, ada) -> Get:
+def warm(get: Get, ada: Any) -> Get:
     """The same, after one look-up that Django has let pass."""
-    assert get(SEARCH).status == 200
+    answer: Answer = get(SEARCH)
+    assert answer.status == 200
     return get
 
 
@@ -220,7 +221,7 @@ def test_plain_http_is_redirected_on_the_short_way_too(settings, get, ada) -> No
     served = quickly(get_wsgi_application(), QUICK)
 
     def ask(scheme: str) -> int:
-        return get(SEARCH, served=served, HTTP_X_FORWARDED_PROTO=scheme).status
+        return int(get(SEARCH, served=served, HTTP_X_FORWARDED_PROTO=scheme).status)
 
     assert [ask(scheme) for scheme in ("https", "https", "http", "https", "http")] == [200, 200, 301, 200, 301]
 
