@@ -87,20 +87,16 @@ def _insert(rows: Mapping[str, Sequence[Any]], payloads: Mapping[int, str]) -> d
     places = {key: place for place, key in enumerate(payloads, start=1)}
     *columns, keys, occurrences = zip(*rows.values(), strict=True)
     now = timezone.now()
-    with reading.prepared() as cursor:
-        cursor.execute(
-            INSERT,
-            [
-                list(payloads.values()),
-                now,
-                now,
-                *map(list, columns),
-                [places[key] for key in keys],
-                list(occurrences),
-                list(rows),
-            ],
-        )
-        return dict(cursor.fetchall())
+    values = [
+        list(payloads.values()),
+        now,
+        now,
+        *map(list, columns),
+        [places[key] for key in keys],
+        list(occurrences),
+        list(rows),
+    ]
+    return dict(reading.once(INSERT, values))
 
 
 def _columns(entry: RoutingLogEntry, sensitive: Collection[str]) -> list[Any]:

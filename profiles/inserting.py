@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 
 from profiles import reading
 
@@ -27,11 +27,9 @@ def insert(rows: Sequence[models.Model]) -> None:
         return
     model = type(rows[0])
     document = json.dumps([_written(row) for row in rows], cls=DjangoJSONEncoder)
-    with reading.prepared() as cursor:
-        cursor.execute(_statement(model), [document])
-        for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
-            row.pk = pk
-            row._state.adding, row._state.db = False, cursor.db.alias
+    for row, (pk,) in zip(rows, reading.once(_statement(model), [document]), strict=True):
+        row.pk = pk
+        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
 def _written(row: models.Model) -> dict[str, Any]:

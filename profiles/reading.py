@@ -6,10 +6,11 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, models
-from django.db.backends.utils import CursorWrapper
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 M = TypeVar("M", bound=models.Model)
 
@@ -32,12 +33,12 @@ def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     it is well before each question.
     """
     try:
-        return _rows(sql, parameters)
+        return once(sql, parameters)
     except OperationalError:
         if connection.in_atomic_block or connection.is_usable():
             raise
         connection.close()
-        return _rows(sql, parameters)
+        return once(sql, parameters)
 
 
 def instances(model: type[M], sql: str, parameters: Sequence[Any]) -> list[M]:
@@ -81,13 +82,17 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def once(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows that a statement gives, asked once whatever happens: for one that writes, in a transaction."""
     database = connections[DEFAULT_DB_ALIAS]
     if database.queries_logged or database.execute_wrappers:
+        # Whoever looks at statements wants to see them with their parameters.
         with database.cursor() as shown:
             shown.execute(sql, parameters)
             return list(shown.fetchall())
+    # As Django's cursor does, without its steps in between, which take as long as the driver's own.
     database.ensure_connection()
+    database.validate_no_broken_transaction()
     cursor = _kept.cursor
     if cursor is None or cursor.connection is not database.connection:
         cursor = _kept.cursor = PreparedCursor(database.connection)
@@ -95,10 +100,18 @@ def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return cursor.execute(sql, parameters).fetchall()
 
 
-def prepared() -> CursorWrapper:
-    """A cursor whose statements are prepared."""
-    if connection.queries_logged:
-        # Whoever looks at statements wants to see them with their parameters.
-        return connection.cursor()
-    connection.ensure_connection()
-    return connection.make_cursor(PreparedCursor(connection.connection))  # type: ignore[arg-type]
+def keep_plans(connection: BaseDatabaseWrapper, **signal: Any) -> None:
+    """Have PostgreSQL plan a prepared statement once, for any values. To be told to each new connection.
+
+    Left alone it plans one that asks for an array anew each time: by a value of few elements it looks cheaper than
+    for any, and planning takes longer than running it. All that is prepared here asks by an index.
+    """
+    raw = connection.connection
+    if raw in _keeping or connection.settings_dict["OPTIONS"].get("prepare_threshold") is None:
+        return
+    raw.execute("SET plan_cache_mode = force_generic_plan")
+    # One out of a pool is new to Django each time.
+    _keeping.add(raw)
+
+
+_keeping: WeakSet[psycopg.Connection] = WeakSet()
