@@ -5,6 +5,7 @@ Like `routing`, every function runs in a transaction of its own and survives rac
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ from identities.moving import last_move, note_moves
 from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
 from profiles import auditing, reading
 from profiles.auditing import By
-from profiles.inserting import insert
+from profiles.inserting import insert, insert_with
 from profiles.models import (
     Move,
     Point,
@@ -115,8 +116,11 @@ def record(
     """
     write = Write(kind.kind, incoming.payload, by, source)
 
+    tries = itertools.count()
+
     def attempt() -> Recorded[R]:
-        existing = _on_file(kind, incoming.fields.get("external_id"), source)
+        # Only once it has been found that there is one, or was: nearly every record is new.
+        existing = _on_file(kind, incoming.fields.get("external_id"), source) if next(tries) else None
         if existing is not None and not upsert:
             raise _exists(existing)
         if existing is not None:
@@ -211,10 +215,11 @@ def _made(kind: type[R], incoming: Incoming, write: Write) -> Recorded[R]:
     _keep_definition(row)
     decision = case.decide()
     routed = _bring(row, case, decision, is_kept=False)
-    insert([row])
-    if incoming.items is not None and isinstance(row, Transaction):
-        insert(_items(row, incoming.items))
-    auditing.write([auditing.entry("created", row, by=write.by, profile=row.profile, new=_known_by(row))])
+    entry = auditing.entry("created", row, by=write.by, profile=row.profile, new=_known_by(row))
+    items = _items(row, incoming.items or ()) if isinstance(row, Transaction) else []
+    if not insert_with(row, {"transaction_id": items, "auditable_key": [entry]}):
+        # There is one of its external id.
+        raise Changed
     _merge_trusted(case, decision, routed)
     return Recorded(row, routed, created=True)
 
