@@ -1,8 +1,8 @@
 """Insert rows of any model by a statement that PostgreSQL keeps the plan of, the same for one row and for many.
 
-Rows go as one JSON document for each model, which the table's own row type reads: Django would write the statement anew
-each time and send each column by itself, and for a record of 25 that takes three times as long. No `save()` of theirs is
-called, so that whatever a model works out there is up to the caller.
+Rows go as one JSON document for each model, which the table's own row type reads: Django would write the statement
+anew each time and send each column by itself, and for a record of 25 that takes three times as long. No `save()` of
+theirs is called, so that whatever a model works out there is up to the caller.
 """
 
 from __future__ import annotations
