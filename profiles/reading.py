@@ -11,6 +11,7 @@ from weakref import WeakSet
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=models.Model)
 
@@ -50,10 +51,14 @@ def instances(model: type[M], sql: str, parameters: Sequence[Any]) -> list[M]:
     names, conversions = _shape(model)
     found = []
     for row in rows(sql, parameters):
-        values = list(row)
-        for position, convert in conversions:
-            values[position] = convert(values[position], None, connection)
-        found.append(model.from_db(connection.alias, names, values))
+        # As unpickling makes them: the constructor asks each field for nothing, as all values are given.
+        one = model.__new__(model)
+        values = dict(zip(names, row, strict=True))
+        for name, convert in conversions:
+            values[name] = convert(values[name], None, connection)
+        one.__dict__.update(values, _state=ModelState())
+        one._state.adding, one._state.db = False, DEFAULT_DB_ALIAS
+        found.append(one)
     return found
 
 
@@ -65,12 +70,10 @@ def columns(model: type[models.Model], of: str = "") -> str:
 
 
 @cache
-def _shape(model: type[models.Model]) -> tuple[list[str], list[tuple[int, Any]]]:
+def _shape(model: type[models.Model]) -> tuple[list[str], list[tuple[str, Any]]]:
     """The attributes that the columns go to, and what makes them of what the driver gives, where anything does."""
     fields = model._meta.concrete_fields
-    conversions = [
-        (position, field.from_db_value) for position, field in enumerate(fields) if hasattr(field, "from_db_value")
-    ]
+    conversions = [(field.attname, field.from_db_value) for field in fields if hasattr(field, "from_db_value")]
     return [field.attname for field in fields], conversions
 
 
@@ -84,6 +87,7 @@ _kept = _Kept()
 
 def once(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows that a statement gives, asked once whatever happens: for one that writes, in a transaction."""
+    parameters = [_array(one) if type(one) is list else one for one in parameters]
     database = connections[DEFAULT_DB_ALIAS]
     if database.queries_logged or database.execute_wrappers:
         # Whoever looks at statements wants to see them with their parameters.
@@ -98,6 +102,18 @@ def once(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         cursor = _kept.cursor = PreparedCursor(database.connection)
     with database.wrap_database_errors:
         return cursor.execute(sql, parameters).fetchall()
+
+
+def _array(values: list[Any]) -> str:
+    """An array as PostgreSQL reads it. The driver would look at each value for its type, which the statement says."""
+    return f"{{{','.join(map(_element, values))}}}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 def keep_plans(connection: BaseDatabaseWrapper, **signal: Any) -> None:

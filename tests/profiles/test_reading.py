@@ -92,3 +92,30 @@ def test_an_error_of_the_statement_itself_is_not_asked_again(monkeypatch) -> Non
         connection.close()
 
     assert len(asked) == 1
+
+
+def test_an_array_is_read_as_it_was_given() -> None:
+    values = ["", " ", "NULL", None, 'a"b', "a\\b", "{a,b}", "a,b", "é👩\n\t", "%s", "'", 7]
+
+    ((answer,),) = reading.rows("SELECT %s::text[]", [values])
+
+    assert answer == [None if value is None else str(value) for value in values]
+
+
+def test_an_empty_array_is_read_as_empty() -> None:
+    assert reading.rows("SELECT %s::uuid[]", [[]]) == [([],)]
+
+
+def test_instances_are_what_the_orm_gives(by) -> None:
+    ada = known("loyalty-card:1804974", by=by)
+    Profile.objects.filter(pk=ada.pk).update(tags=["vip"], attributes={"comms": {"email": True}}, birth_day=1)
+    orm = Profile.objects.get(pk=ada.pk)
+
+    (row,) = reading.instances(Profile, f"SELECT {reading.columns(Profile)} FROM profiles_profile", [])
+
+    names = [field.attname for field in Profile._meta.concrete_fields]
+    assert [getattr(row, name) for name in names] == [getattr(orm, name) for name in names]
+    assert (row, row._state.adding, row._state.db) == (orm, False, "default")
+    row.first_name = "Augusta"
+    row.save()
+    assert Profile.objects.get().first_name == "Augusta"
