@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
-from identities import attributing, contacts, handles, matching, routing
+from identities import adding, attributing, contacts, handles, matching, routing
 from identities.attaching import taken
 from identities.handles import Sent
 from identities.holding import Changed, Held, Taken, hold, settle
@@ -266,7 +266,7 @@ def _attach(
     ]
     for _pair, position in sorted(unknown):
         try:
-            routing.add(routed.profile.pk, sent[position], by=by, source=source, brought_by=routed.identity)
+            adding.add(routed.profile.pk, sent[position], by=by, source=source, brought_by=routed.identity)
         except Taken:
             raise
         except Refused as refusal:

@@ -106,6 +106,12 @@ def builtin_refusal(name: str) -> Refused:
     return Refused("builtin_handle", message, field="handle")
 
 
+def misspelt(name: str, known: str) -> Refused:
+    """The refusal of a handle that is in the catalogue under another spelling."""
+    message = _("There is no handle %(name)s; did you mean %(known)s?") % {"name": name, "known": known}
+    return Refused("unknown_handle", message, field="handle", did_you_mean=[known])
+
+
 def mask(identifier: str) -> str:
     """What lists and logs show of an identifier of a sensitive handle."""
     return f"•••{identifier[-4:]}" if len(identifier) > 8 else "•••"
@@ -188,8 +194,7 @@ def _handle(name: str, *, catalogue: _Catalogue) -> Handle:
     if handle is not None and handle.name == name:
         return handle.renamed_to or handle
     if handle is not None:
-        message = _("There is no handle %(name)s; did you mean %(known)s?") % {"name": name, "known": handle.name}
-        raise Refused("unknown_handle", message, field="handle", did_you_mean=[handle.name])
+        raise misspelt(name, handle.name)
     if fold in NOT_HANDLES:
         message = _("%(name)s means the profile itself and cannot be a handle.") % {"name": name}
         raise Refused("invalid_handle", message, field="handle")

@@ -118,6 +118,11 @@ def identities(pks: Sequence[int], *, with_profile: bool = False) -> list[str]:
     return _texts(_identities(with_profile), [list(pks)])
 
 
+def identities_by_id(pks: Sequence[int]) -> dict[int, str]:
+    """Identities by id; one that somebody has deleted is absent."""
+    return dict(reading.rows(IDENTITIES_BY_ID, [list(pks)]))
+
+
 def identities_of(pk: uuid.UUID) -> list[str]:
     """All identities of a profile but its contact points, oldest first."""
     return _texts(IDENTITIES_OF, [pk])
@@ -232,6 +237,10 @@ def _records(kind: str) -> str:
     """)
 
 
+IDENTITIES_BY_ID = _short(f"""
+    SELECT identity.id, json_build_object({IDENTITY})::text FROM identities_identity AS identity
+    WHERE identity.id = ANY (%s)
+""")
 IDENTITIES_OF = _short(f"""
     SELECT json_build_object({IDENTITY})::text FROM identities_identity AS identity
     WHERE identity.profile_id = %s AND identity.handle NOT IN ({HIDDEN}) ORDER BY identity.id

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -37,12 +36,6 @@ from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    identity: Identity
-    created: bool
 
 
 def route(
@@ -114,41 +107,6 @@ def route(
         if routed.outcome == "conflict":
             routed.profile = auto_merging.merge_trusted(profile, known, pairs, held=held, by=by)
         return routed
-
-    return settle(attempt)
-
-
-def add(
-    profile_id: uuid.UUID, sent: Sent, *, by: By, source: Extension | None, brought_by: Identity | None = None
-) -> Added:
-    """Give a profile one more identity. `brought_by` is the identity by which the profile was found, if it was.
-
-    The pair that the profile already has is returned as it is (`created` False). A deleted profile's pair is taken
-    over, row and all, and that is logged. A merged profile's id means its survivor. Raises Profile.DoesNotExist, and
-    Refused: `identity_taken` with the owner's `profile_id` (logged), `profile_deleted`, `too_many_identities`,
-    `builtin_handle`, and whatever `Identity.clean()` refuses.
-    """
-
-    def attempt() -> Added:
-        handles.refuse_built_in(sent.handle)
-        identity = handles.read_one(sent, writer=source)
-        handles.admit([identity])
-        survivor = Profile.objects.surviving(profile_id)
-        held = hold([identity.pair], profile_ids=[survivor.pk])
-        profile = held.live(survivor.pk, named=profile_id)
-        owner = held.owner(identity.pair)
-        if owner is not None and owner != profile:
-            raise taken(identity, owner=owner, requested=profile, by=by, source=source)
-        if owner is not None:
-            row = held.identities[identity.pair]
-            if row.by_contact:
-                keep_rules([identity.handle])
-                _confirm(row, profile, identity.handle, by=by)
-            return Added(row, created=False)
-        refuse_over_limit(identity, profile)
-        identity.addressed = profile_id if brought_by is None else None
-        (row,) = attach([identity], profile, held=held, by=by, source=source, brought_by=brought_by)
-        return Added(row, created=True)
 
     return settle(attempt)
 
@@ -329,15 +287,6 @@ def _reached(
             not_taken.append(handle)
     filling.save_changes(profile, old, by=by)
     return profile, Routed(profile, "matched", not_taken=not_taken)
-
-
-def _confirm(row: Identity, profile: Profile, handle: Handle, *, by: By) -> None:
-    """Naming the pair for this very profile is what confirms one that came by contact alone (API.md 4, rule 4)."""
-    row.profile, row.handle = profile, handle
-    old = state(row)
-    row.by_contact, row.updated_at = False, timezone.now()
-    row.save(update_fields=["by_contact", "updated_at"])
-    auditing.write([audited("updated", row, by=by, old=old, new=state(row))])
 
 
 def _refuse_writer(handle: Handle, writer: Extension | None) -> None:

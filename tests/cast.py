@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from identities import recording, routing
+from identities import adding, recording, routing
 from identities.handles import Sent
 from identities.models import BUILT_IN, Extension, Identity
 from identities.outcomes import Routed
@@ -87,7 +87,7 @@ def value_of(profile: Profile, name: str) -> Any:
 def add(profile: Profile, pair: str | Sent, *, by: By, source: Extension | None = None) -> Identity:
     """Give the profile one more identity."""
     one = sent(pair) if isinstance(pair, str) else pair
-    return routing.add(profile.pk, one, by=by, source=source).identity
+    return adding.add(profile.pk, one, by=by, source=source).identity
 
 
 def update(profile: Profile, *, by: By, source: Extension | None = None, **fields: Any) -> Profile:

@@ -12,7 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from identities import routing
+from identities import adding
 from identities.handles import Sent
 from identities.models import ApiToken, BlockedIdentifier, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
@@ -290,10 +290,10 @@ NAMELESS = {
 @pytest.fixture
 def rows(ada: Profile, by: By) -> dict[str, Any]:
     """One row of each kind, by the name of its model or of a URL's argument."""
-    identity = routing.add(ada.pk, Sent("loyalty-card", "1804974"), by=by, source=None).identity
+    identity = adding.add(ada.pk, Sent("loyalty-card", "1804974"), by=by, source=None).identity
     bo = Profile.objects.create(first_name="Bo")
     with pytest.raises(Refused):
-        routing.add(bo.pk, Sent("loyalty-card", "1804974"), by=by, source=None)
+        adding.add(bo.pk, Sent("loyalty-card", "1804974"), by=by, source=None)
     duplicates.note([Found(ada.pk, bo.pk, {})])
     pair = DuplicatePair.objects.get()
     move = Move.objects.create(subject_type="identity", subject_key="1", from_profile=bo, to_profile=ada, by=by.user)

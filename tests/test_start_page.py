@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from identities import (
+    adding,
     cataloguing,
     counting,
     issuing,
@@ -334,7 +335,7 @@ def test_anonymous_transactions_are_counted_and_lead_to_their_list(by, ada):
 def test_the_newest_changes_are_told_in_words(by, klaviyo, ada):
     klaviyo_by = By(klaviyo.service_account)
     keeper = member("Admin")
-    identity = routing.add(ada.pk, Sent("klaviyo", "01HX"), by=klaviyo_by, source=klaviyo).identity
+    identity = adding.add(ada.pk, Sent("klaviyo", "01HX"), by=klaviyo_by, source=klaviyo).identity
     bo = route(by=by, first_name="Bo").profile
     moving.move(identity.pk, to=bo.pk, reason="x", by=by)
     routing.update(ada.pk, fields={"first_name": "Augusta"}, contact={}, by=by, source=None)
@@ -363,7 +364,7 @@ def test_the_newest_changes_are_told_in_words(by, klaviyo, ada):
 
 
 def test_changes_link_only_to_what_this_person_may_see(by, ada):
-    routing.add(ada.pk, Sent("loyalty-card", "1"), by=by, source=None)
+    adding.add(ada.pk, Sent("loyalty-card", "1"), by=by, source=None)
 
     page = holding("profiles.view_audit").get(START)
 
@@ -467,6 +468,6 @@ def test_the_page_costs_the_same_for_little_and_for_much(by, django_assert_num_q
 
 def test_a_taken_identity_reaches_the_page_through_the_write_path(by, bo, ada):
     with pytest.raises(Refused):
-        routing.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
+        adding.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
 
     assert "1 open entry needs a person: 1 taken identity ." in read(member("Reader").get(START))

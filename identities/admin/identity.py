@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from identities import moving, normalising, revealing, routing
+from identities import adding, moving, normalising, revealing, routing
 from identities.admin.filters import HandleFilter, SourceFilter
 from identities.admin.move_page import IdentityMove, move_page
 from identities.forms import IdentityForm
@@ -181,7 +181,7 @@ class IdentityAdmin(OperationAdmin):
 
     def create(self, typed: Mapping[str, Any], *, by: By) -> Identity:
         sent = Sent(typed["handle"].pk, typed["identifier"], typed["is_active"], typed["is_primary"])
-        return routing.add(typed["profile"].pk, sent, by=by, source=None).identity
+        return adding.add(typed["profile"].pk, sent, by=by, source=None).identity
 
     def update(self, obj: Identity, typed: Mapping[str, Any], *, by: By) -> Identity:
         if not (typed or obj.by_contact or _hindrance(obj)):

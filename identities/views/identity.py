@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -11,7 +12,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from identities import lookup, matching, moving, routing
+from identities import adding, lookup, matching, moving, routing
 from identities.filters import IdentityFilterSet
 from identities.handles import Sent, refuse_built_in
 from identities.models import ApiToken, Identity
@@ -144,7 +145,12 @@ class IdentityViewSet(IncludingViewSet):
         body = BatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         default = body.validated_data.get("profile_id")
-        return one([self._batch_row(row, default) for row in body.validated_data["identities"]])
+        read = [batch_row(row, default) for row in body.validated_data["identities"]]
+        rows = [row for row in read if isinstance(row, adding.Row)]
+        answers = adding.add_all(rows, by=by(request), source=source(request))
+        documents = lookup.identities_by_id([one.identity.pk for one in answers if isinstance(one, adding.Added)])
+        results = (_batch_result(answer, documents) for answer in answers)
+        return one([next(results) if isinstance(row, adding.Row) else _batch_error(row) for row in read])
 
     @extend_schema(
         request=MoveSerializer,
@@ -165,26 +171,32 @@ class IdentityViewSet(IncludingViewSet):
             raise ValidationError({name: [_("This parameter is required.")]}, code="required")
         return text
 
-    def _batch_row(self, data: Any, default: uuid.UUID | None) -> dict[str, Any]:
-        row = BatchRowSerializer(data=data)
-        if not row.is_valid():
-            sentence = next(iter(_sentences(row.errors)), _("This row is not valid."))
-            return {"result": "error", "code": "invalid", "message": sentence}
-        pair = row.validated_data
-        profile_id = pair.get("profile_id") or default
-        try:
-            if profile_id is None:
-                raise Refused("profile_required", _("Neither the row nor the batch names a profile."))
-            sent = Sent(pair["handle"], pair["identifier"])
-            added = routing.add(profile_id, sent, by=by(self.request), source=source(self.request))
-        except Refused as refusal:
-            return {"result": "error", "code": refusal.code, "message": str(refusal.message), **refusal.details}
-        except Profile.DoesNotExist:
-            return {"result": "error", "code": "not_found", "message": _("There is no such profile.")}
-        rows = fragments(lookup.identities([added.identity.pk]))
-        if not rows:
-            return {"result": "error", "code": "not_found", "message": _("Somebody has deleted this identity.")}
-        return {"result": "created" if added.created else "exists", "identity": rows[0]}
+
+def batch_row(data: Any, default: uuid.UUID | None) -> adding.Row | Refused:
+    """A row of a batch as it was sent, or what is wrong with its form. `default` is the batch's own profile id."""
+    row = BatchRowSerializer(data=data)
+    if not row.is_valid():
+        return Refused("invalid", next(iter(_sentences(row.errors)), _("This row is not valid.")))
+    pair = row.validated_data
+    profile_id = pair.get("profile_id") or default
+    if profile_id is None:
+        return Refused("profile_required", _("Neither the row nor the batch names a profile."))
+    return adding.Row(profile_id, Sent(pair["handle"], pair["identifier"]))
+
+
+def _batch_result(answer: adding.Answer, documents: Mapping[int, str]) -> dict[str, Any]:
+    if isinstance(answer, Refused):
+        return _batch_error(answer)
+    if isinstance(answer, Profile.DoesNotExist):
+        return _batch_error(Refused("not_found", _("There is no such profile.")))
+    document = documents.get(answer.identity.pk)
+    if document is None:
+        return _batch_error(Refused("not_found", _("Somebody has deleted this identity.")))
+    return {"result": "created" if answer.created else "exists", "identity": orjson.Fragment(document)}
+
+
+def _batch_error(refusal: Refused) -> dict[str, Any]:
+    return {"result": "error", "code": refusal.code, "message": str(refusal.message), **refusal.details}
 
 
 def _sentences(errors: Any) -> list[str]:
@@ -223,7 +235,7 @@ class ProfileIdentityViewSet(OfProfileViewSet):
     def create(self, request: Request, profile_id: str) -> Response:
         body = NewIdentitySerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        added = routing.add(profile_key(profile_id), body.validated_data, by=by(request), source=source(request))
+        added = adding.add(profile_key(profile_id), body.validated_data, by=by(request), source=source(request))
         self.stands_for(added.identity.profile_id)
         return one(document(added.identity.pk), 201 if added.created else 200)
 

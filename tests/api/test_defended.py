@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from identities import cataloguing, holding, lookup, matching, moving, routing
+from identities import adding, cataloguing, holding, lookup, matching, moving, routing
 from identities.handles import Sent
 from identities.models import ApiToken, Extension, Handle, Identity
 from profiles.auditing import By
@@ -84,7 +84,7 @@ def test_half_a_birth_date_that_makes_no_date_does_not_cost_the_rest_of_the_writ
 
 def test_a_delete_by_way_of_one_profile_never_takes_anothers_identity(by):
     ada, bo = Profile.objects.create(), Profile.objects.create()
-    row = routing.add(ada.pk, Sent("pos", "7"), by=by, source=None).identity
+    row = adding.add(ada.pk, Sent("pos", "7"), by=by, source=None).identity
     moving.move(row.pk, to=bo.pk, reason="Bo's after all", by=by)
 
     with pytest.raises(Identity.DoesNotExist):
@@ -129,7 +129,7 @@ def test_no_line_of_a_refused_look_up_says_the_identifier(client, capfd) -> None
 
 def test_masked_values_cannot_be_guessed_through_a_lists_url(admin_client, by):
     profile = Profile.objects.create()
-    routing.add(profile.pk, Sent("apns", "740f4707bebcf74f"), by=by, source=None)
+    adding.add(profile.pk, Sent("apns", "740f4707bebcf74f"), by=by, source=None)
 
     for query in ("identifier__startswith=740f", "profile__identities__identifier__startswith=7"):
         assert admin_client.get(f"/admin/identities/identity/?{query}").status_code == 400
@@ -148,7 +148,7 @@ def test_an_action_with_something_that_is_no_key_is_a_bad_request(admin_client):
 @pytest.mark.django_db(transaction=True)
 def test_pairs_that_hop_between_profiles_do_not_escape_a_write(by: By):
     profiles = [Profile.objects.create() for _ in range(3)]
-    rows = [routing.add(profiles[0].pk, Sent("pos", f"n{n}"), by=by, source=None).identity for n in range(3)]
+    rows = [adding.add(profiles[0].pk, Sent("pos", f"n{n}"), by=by, source=None).identity for n in range(3)]
     failed: list[BaseException] = []
 
     def run(work) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import psycopg.errors
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, OperationalError, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,7 +24,7 @@ from omneo_identity.api.views import ApiViewSet
 from profiles.models import Audit, Profile
 from tests.api.conftest import CARD, Caller, conflict, refused, sale, visit
 from tests.killing import killed_at
-from tests.racing import Met, at_once, meeting, slow_inserts
+from tests.racing import Met, at_once, meeting, slow_inserts, somebody_waits
 
 pytestmark = pytest.mark.django_db
 
@@ -450,21 +451,29 @@ def test_the_log_entry_of_a_refusal_stands_though_a_race_was_lost_before(api, ad
 
 
 @races
-def test_batches_that_deadlock_start_over_as_a_whole_and_all_succeed(api, ada, bo) -> None:
-    def batch(name: str, *profiles: Any) -> Callable[[], Any]:
-        pairs = [
-            {"profile_id": one["id"], "handle": "pos", "identifier": f"{name}-{number}"}
-            for number, one in enumerate(profiles)
-        ]
-        return lambda: send(api, "POST", "/identities/batch", {"identities": pairs}, name)
+def test_a_batch_that_deadlocks_starts_over_as_a_whole_and_succeeds(api, ada, bo) -> None:
+    is_held = threading.Event()
+    pairs = [{"profile_id": one["id"], "handle": "pos", "identifier": "7"} for one in (ada, bo)]
 
-    with slow_inserts("identities_identity", seconds=0.3):
-        met = at_once(batch("there", ada, bo), batch("back", bo, ada))
+    def batch() -> Any:
+        is_held.wait(PATIENCE)
+        return send(api, "POST", "/identities/batch", {"identities": pairs})
 
-    assert psycopg.errors.DeadlockDetected in met.errors
-    assert [[row["result"] for row in response.json()["data"]] for response in met] == [["created", "created"]] * 2
-    assert Identity.objects.filter(handle="pos").count() == 4
-    assert Audit.objects.filter(auditable_type="identity", new_values__handle="pos").count() == 4
+    def lock_the_other_way_round() -> None:
+        with transaction.atomic():
+            Profile.objects.lock([bo["id"]])
+            is_held.set()
+            while not somebody_waits():
+                time.sleep(0.01)
+            Profile.objects.lock([ada["id"]])
+
+    met = at_once(batch, lock_the_other_way_round)
+
+    assert met.errors == [psycopg.errors.DeadlockDetected]
+    assert [row["result"] for row in met[0].json()["data"]] == ["created", "error"]
+    assert Identity.objects.filter(handle="pos").count() == 1
+    assert Audit.objects.filter(auditable_type="identity", new_values__handle="pos").count() == 1
+    assert RoutingLogEntry.objects.get(outcome="identity_taken").occurrences == 1
 
 
 # A process that dies between the change and the stored answer

@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from identities import moving, moving_records, releasing, routing
+from identities import adding, moving, moving_records, releasing, routing
 from identities.handles import Sent
 from identities.models import ApiToken, Extension, Identity, RoutingLogEntry
 from profiles import merging
@@ -68,7 +68,7 @@ def fill(by: By) -> Profile:
     klaviyo = Extension.objects.get(pk="klaviyo")
     add(ada, "klaviyo:01HXK3V7Q2M5Z8", by=By(klaviyo.service_account), source=klaviyo)
     with contextlib.suppress(Refused):
-        routing.add(ada.pk, Sent("loyalty-card", "7046671"), by=By(klaviyo.service_account), source=klaviyo)
+        adding.add(ada.pk, Sent("loyalty-card", "7046671"), by=By(klaviyo.service_account), source=klaviyo)
     route("loyalty-card:1804974", "loyalty-card:7046671", "pos:null", by=by, first_name="Ada")
     add(bo, "pos:8", by=by)
     releasing.delete(gone.pk, by=by)

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from identities import explaining, moving_records, routing, sending
+from identities import adding, explaining, moving_records, routing, sending
 from identities.models import Extension, Handle, Identity, RoutingLogEntry
 from profiles import merging
 from profiles.auditing import By
@@ -104,7 +104,7 @@ def test_it_masks_what_a_sensitive_handle_protects_when_the_row_is_gone_too(
     ada: Profile, shopify: Extension, bo: Profile, by: By
 ) -> None:
     Handle.objects.create(name="passport", sensitive=True)
-    passport = routing.add(ada.pk, sent("passport:X1234567890"), by=by, source=None).identity
+    passport = adding.add(ada.pk, sent("passport:X1234567890"), by=by, source=None).identity
     row = come(Transaction, "passport:X1234567890", by=by).record
 
     masked = "It named passport: •••7890, which this profile was known by."

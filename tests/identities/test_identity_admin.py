@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from identities import releasing, routing
+from identities import adding, releasing
 from identities.handles import Sent
 from identities.models import Handle, Identity, RoutingLogEntry
 from profiles.auditing import By
@@ -117,7 +117,7 @@ def test_only_its_extension_adds_identities_of_a_reserved_handle(editor, ada, kl
 
     assert "The handle klaviyo is reserved for the extension klaviyo." in read(response)
     assert pairs_of(ada) == []
-    routing.add(ada.pk, Sent("klaviyo", "01HXK3V7Q2M5Z8"), by=By(klaviyo.service_account), source=klaviyo)
+    adding.add(ada.pk, Sent("klaviyo", "01HXK3V7Q2M5Z8"), by=By(klaviyo.service_account), source=klaviyo)
     assert pairs_of(ada) == ["klaviyo:01HXK3V7Q2M5Z8"]
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from identities import lookup, moving, releasing, routing
+from identities import adding, lookup, moving, releasing, routing
 from identities.handles import Sent
 from identities.models import Handle, Identity, Pair, RoutingLogEntry
 from profiles.auditing import By
@@ -97,7 +97,7 @@ class Writing(RuleBasedStateMachine):
     @rule(profile=profiles, sent=st.sampled_from(PAIRS))
     def add(self, profile: uuid.UUID, sent: Sent) -> None:
         if profile in self.made:
-            added = self.attempt(lambda: routing.add(profile, sent, by=self.by, source=None))
+            added = self.attempt(lambda: adding.add(profile, sent, by=self.by, source=None))
             if added is not None:
                 assert lookup.resolve([(sent.handle, sent.identifier)]) == [profile]
 

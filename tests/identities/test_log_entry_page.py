@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from identities import releasing, reviewing, routing
+from identities import adding, releasing, reviewing, routing
 from identities.handles import Sent
 from identities.models import Handle, Identity, RoutingLogEntry
 from profiles.auditing import By
@@ -40,7 +40,7 @@ def editor(by: By) -> Client:
 def entry(ada, bo, by) -> RoutingLogEntry:
     """Ada was to have Bo's loyalty card."""
     with pytest.raises(Refused):
-        routing.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
+        adding.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
     return RoutingLogEntry.objects.get()
 
 
@@ -259,7 +259,7 @@ def test_an_identifier_with_characters_that_nobody_sees_is_marked(editor, ada, b
 def test_what_a_deleted_profile_left_behind_says_who_has_it(editor, bo, by):
     gone = route("pos:1", by=by, first_name="Gone").profile
     releasing.delete(gone.pk, by=by)
-    routing.add(route("pos:2", by=by, first_name="Cleo").profile.pk, Sent("pos", "1"), by=by, source=None)
+    adding.add(route("pos:2", by=by, first_name="Cleo").profile.pk, Sent("pos", "1"), by=by, source=None)
 
     response = editor.get(page(RoutingLogEntry.objects.get()))
 
@@ -429,7 +429,7 @@ def test_an_entry_that_is_opened_again_has_no_reviewer(editor, entry):
 def test_an_entry_is_not_opened_again_beside_a_newer_one_of_the_same_event(editor, entry, ada, by):
     submit(editor, page(entry), review_status="reviewed")
     with pytest.raises(Refused):
-        routing.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
+        adding.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
 
     response = submit(editor, page(entry), review_status="open")
 

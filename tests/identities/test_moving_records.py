@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from identities import moving_records, releasing, routing
+from identities import adding, moving_records, releasing
 from identities.models import Extension
 from profiles.auditing import By
 from profiles.models import Audit, Move, Profile, Record, Transaction
@@ -110,7 +110,7 @@ def test_pairs_name_one_profile_to_move_to(
     ada: Profile, ada_again: Profile, klaviyo: Extension, bo: Profile, by: By
 ) -> None:
     update(ada, email="ada@example.com", by=by)
-    routing.add(ada.pk, sent("klaviyo:9"), by=by, source=klaviyo)
+    adding.add(ada.pk, sent("klaviyo:9"), by=by, source=klaviyo)
     add(ada_again, "pos:7", by=by)
 
     def named_by(*pairs: str) -> uuid.UUID:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from identities import attributing, routing
+from identities import adding, attributing
 from identities.attributing import Named
 from identities.handles import Sent
 from identities.models import Identity
@@ -140,7 +140,7 @@ def test_writes_by_a_duplicates_id_that_meet_the_undo_are_all_with_the_duplicate
     def write(profile: Profile, number: int) -> Callable[[], Any]:
         if number % 2:
             return lambda: came(Transaction, named=profile.pk, external_id=f"new{number}", by=by)
-        return lambda: routing.add(profile.pk, Sent("pos", f"new{number}"), by=by, source=None)
+        return lambda: adding.add(profile.pk, Sent("pos", f"new{number}"), by=by, source=None)
 
     writes = [write(one["B"], number) for number, one in enumerate(cast)]
     met = meet(list(zip(map(part, merges), writes, strict=True)))

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from identities import lookup, matching, normalising, routing
+from identities import adding, lookup, matching, normalising
 from identities.handles import Sent
 from identities.models import Handle, Identity, RoutingLogEntry
 from identities.normalising import NORMALISERS, forms, normalise
@@ -230,7 +230,7 @@ def test_a_pair_written_in_one_spelling_is_found_and_refused_in_the_other(
     for spelling in (stored, other, f" {other} "):
         assert add(ada, Sent(handle, spelling), by=by) == identity
         with pytest.raises(Refused) as refusal:
-            routing.add(bo.pk, Sent(handle, spelling), by=by, source=None)
+            adding.add(bo.pk, Sent(handle, spelling), by=by, source=None)
         assert (refusal.value.code, refusal.value.details["profile_id"]) == ("identity_taken", str(ada.pk))
         assert route(Sent(handle, spelling), by=by).profile == ada
         assert json.loads(lookup.search(handle, spelling) or "null")["id"] == identity.pk

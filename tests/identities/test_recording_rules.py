@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from identities import lookup, releasing, routing
+from identities import adding, lookup, releasing, routing
 from identities.models import BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
 from profiles.auditing import By
 from profiles.models import Audit, Interaction, Profile, Record, Transaction
@@ -144,7 +144,7 @@ def test_a_record_of_nothing_but_unusable_pairs_is_nobodys(kind: type[Record], b
 def test_a_reserved_pair_decides_for_the_extension_that_claims_it_and_for_nobody_else(
     ada: Profile, klaviyo: Extension, shopify: Extension, bo: Profile, by: By
 ) -> None:
-    routing.add(ada.pk, sent("klaviyo:9"), by=by, source=klaviyo)
+    adding.add(ada.pk, sent("klaviyo:9"), by=by, source=klaviyo)
 
     its_own = come(Interaction, "klaviyo:9", by=by, source=klaviyo)
     others = come(Interaction, "klaviyo:9", by=by, source=shopify)
@@ -311,7 +311,7 @@ def test_a_pair_that_a_contact_alone_attached_routes_but_is_not_confirmed_by_any
         assert come(Transaction, *pairs, named=named, by=by).record.profile == ada
     assert Identity.objects.get(pk=till.pk).by_contact
 
-    routing.add(ada.pk, sent("pos:7"), by=by, source=None)
+    adding.add(ada.pk, sent("pos:7"), by=by, source=None)
     assert not Identity.objects.get(pk=till.pk).by_contact
 
     Identity.objects.filter(pk=till.pk).update(by_contact=True)
@@ -372,7 +372,7 @@ def test_a_bare_identifier_of_two_profiles_decides_nothing(
 def test_reserved_handles_and_contacts_do_not_count_for_a_bare_identifier(
     ada: Profile, ada_again: Profile, klaviyo: Extension, bo: Profile, by: By
 ) -> None:
-    routing.add(ada_again.pk, sent("klaviyo:1"), by=by, source=klaviyo)
+    adding.add(ada_again.pk, sent("klaviyo:1"), by=by, source=klaviyo)
     update(ada_again, email="ada@example.com", by=by)
 
     assert come(Interaction, bare="1", by=by, source=klaviyo).record.profile == ada

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from identities import lookup, moving, releasing, routing
+from identities import adding, lookup, moving, releasing, routing
 from identities.handles import Sent
 from identities.models import Extension, Handle, Identity, Pair, RoutingLogEntry
 from profiles.auditing import By
@@ -183,10 +183,10 @@ def test_a_pair_sent_twice_in_two_spellings_is_one_pair(bo: Profile, by: By) -> 
 
 
 def test_adding_what_the_profile_has_returns_it_as_it_is(ada: Profile, bo: Profile, by: By) -> None:
-    first = routing.add(ada.pk, sent("loyalty-card:1804974"), by=by, source=None)
+    first = adding.add(ada.pk, sent("loyalty-card:1804974"), by=by, source=None)
     before, audits = everything_of(ada), Audit.objects.count()
 
-    again = routing.add(ada.pk, Sent("loyalty-card", " 1804974 ", is_active=False), by=by, source=None)
+    again = adding.add(ada.pk, Sent("loyalty-card", " 1804974 ", is_active=False), by=by, source=None)
 
     assert (first.created, again.created, again.identity) == (True, False, first.identity)
     assert first.identity.addressed == ada.pk
@@ -226,7 +226,7 @@ def test_a_merged_profiles_id_means_its_survivor(ada: Profile, ada_again: Profil
 
 def test_unknown_ids_are_not_there(by: By) -> None:
     with pytest.raises(Profile.DoesNotExist):
-        routing.add(uuid.uuid4(), sent("pos:7"), by=by, source=None)
+        adding.add(uuid.uuid4(), sent("pos:7"), by=by, source=None)
     with pytest.raises(Profile.DoesNotExist):
         routing.update(uuid.uuid4(), fields={}, contact={}, by=by, source=None)
     with pytest.raises(Identity.DoesNotExist):

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from identities import reviewing, routing
+from identities import adding, reviewing
 from identities.handles import Sent
 from identities.models import RoutingLogEntry
 from profiles.auditing import By
@@ -32,7 +32,7 @@ def editor(by: By) -> Client:
 def entry(ada, bo, by) -> RoutingLogEntry:
     """Ada was to have Bo's loyalty card."""
     with pytest.raises(Refused):
-        routing.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
+        adding.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
     return RoutingLogEntry.objects.get()
 
 
@@ -97,7 +97,7 @@ def test_an_empty_list_says_what_it_means(editor, entry, by):
 
 def test_the_list_filters_by_outcome_reason_handle_and_source(editor, entry, ada, klaviyo, by):
     with pytest.raises(Refused):
-        routing.add(ada.pk, Sent("loyalty-card", "bo"), by=By(klaviyo.service_account), source=klaviyo)
+        adding.add(ada.pk, Sent("loyalty-card", "bo"), by=By(klaviyo.service_account), source=klaviyo)
     route("pos:guest", by=by)
 
     assert len(rows(editor.get(LIST))) == 3

@@ -10,7 +10,7 @@ from profiles import auditing
 from profiles.auditing import By
 from profiles.models import Profile
 from profiles.refusing import Refused
-from tests.cast import add, route
+from tests.cast import add, route, update
 from tests.racing import alternate, at_once, few_writers, meeting, slow_inserts, two_writers, while_it_is_locked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,8 +38,21 @@ def test_writers_that_are_refused_the_same_pair_make_one_open_entry(
     writers: int, rounds: int, ada: Profile, bo: Profile, by: By
 ) -> None:
     for round_ in range(rounds):
-        with meeting(writers, routing_log, "_fingerprint"):
+        with alternate(round_, writers):
             met = at_once(*[lambda: add(ada, "loyalty-card:bo", by=by)] * writers)
+
+        assert met.codes == {"identity_taken": writers}
+        assert met.errors == []
+        assert RoutingLogEntry.objects.get().occurrences == writers * (round_ + 1)
+
+
+@few_writers
+def test_writers_that_are_refused_the_same_contact_point_make_one_open_entry(
+    writers: int, rounds: int, ada: Profile, bo: Profile, by: By
+) -> None:
+    for round_ in range(rounds):
+        with meeting(writers, routing_log, "_fingerprint"):
+            met = at_once(*[lambda: update(ada, by=by, email="bo@example.com")] * writers)
 
         assert met.codes == {"identity_taken": writers}
         assert met.errors == []
@@ -54,7 +67,7 @@ def test_a_refusal_that_waits_for_the_same_one_is_counted(known: bool, ada: Prof
 
     if known:
         refuse()
-    with while_it_is_locked(lambda: add(ada, "loyalty-card:bo", by=by), routing_log, "note") as other:
+    with while_it_is_locked(lambda: add(ada, "loyalty-card:bo", by=by), routing_log, "note_all") as other:
         refuse()
 
     assert other.codes == {"identity_taken": 1}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from identities import refusal_words, releasing, routing, telling
+from identities import adding, refusal_words, releasing, telling
 from identities.handles import Sent
 from identities.models import Extension, Handle, RoutingLogEntry
 from identities.telling import Rows, about, sentence, tell
@@ -304,7 +304,7 @@ def test_what_routing_writes_is_told_as_it_happened(ada: Profile, bo: Profile, k
     route("pos:7", "loyalty-card:bo", "pos:null", by=by, source=klaviyo)
     gone = route("pos-customer:1", by=by, source=klaviyo, first_name="Gone").profile
     releasing.delete(gone.pk, by=by)
-    routing.add(ada.pk, Sent("pos-customer", "1"), by=by, source=klaviyo)
+    adding.add(ada.pk, Sent("pos-customer", "1"), by=by, source=klaviyo)
 
     assert [telling.sentence(one) for one in RoutingLogEntry.objects.order_by("pk")] == [
         "Klaviyo sent Loyalty card bo for Ada Lovelace; it belongs to Bo Diddley, so nothing was written.",

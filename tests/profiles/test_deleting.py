@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from identities import lookup, matching, moving, releasing, routing
+from identities import adding, lookup, matching, moving, releasing, routing
 from identities.handles import Sent
 from identities.models import Extension, Handle, Identity, RoutingLogEntry
 from identities.releasing import Retyped
@@ -53,7 +53,7 @@ def test_whoever_writes_a_released_pair_gets_its_row(
     mobile = ada.identities.get(handle="mobile_phone")
     releasing.delete(ada.pk, by=by)
 
-    added = routing.add(ada_again.pk, sent("loyalty-card:1"), by=by, source=None)
+    added = adding.add(ada_again.pk, sent("loyalty-card:1"), by=by, source=None)
     routed = route("pos:7", by=by, source=shopify, first_name="Ada")
     update(ada_again, by=by, mobile_phone="+61404123123")
 
@@ -191,10 +191,10 @@ def test_a_pair_whose_taker_is_deleted_too_comes_back(
     ada: Profile, ada_again: Profile, bo: Profile, shopify: Extension, by: By
 ) -> None:
     card = add(ada, "loyalty-card:1", by=by)
-    account = routing.add(ada.pk, sent("shopify:1"), by=by, source=shopify).identity
+    account = adding.add(ada.pk, sent("shopify:1"), by=by, source=shopify).identity
     releasing.delete(ada.pk, by=by)
-    routing.add(ada_again.pk, Sent("loyalty-card", "1", is_primary=True), by=by, source=None)
-    routing.add(ada_again.pk, sent("shopify:1"), by=by, source=shopify)
+    adding.add(ada_again.pk, Sent("loyalty-card", "1", is_primary=True), by=by, source=None)
+    adding.add(ada_again.pk, sent("shopify:1"), by=by, source=shopify)
     add(ada_again, "pos:7", by=by)
     moved = Move.objects.count()
     releasing.delete(ada_again.pk, by=by)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from identities import routing
+from identities import adding
 from identities.handles import Sent
 from identities.models import Handle, Identity
 from profiles import merging
@@ -98,7 +98,7 @@ def test_a_pair_added_to_the_duplicate_meanwhile_is_with_the_survivor(rounds: in
     cast = people(rounds, "AB")
 
     def add(profile: Profile, number: int) -> Write:
-        return lambda: routing.add(profile.pk, Sent("pos", f"new{number}"), by=by, source=None)
+        return lambda: adding.add(profile.pk, Sent("pos", f"new{number}"), by=by, source=None)
 
     met = meet([(merge(one["A"], one["B"], by=by), add(one["B"], number)) for number, one in enumerate(cast)])
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from identities import moving, releasing, routing
+from identities import adding, moving, releasing, routing
 from identities.handles import Sent
 from identities.models import Identity
 from profiles.auditing import By
@@ -149,7 +149,7 @@ def test_the_picture_has_a_line_for_each_system_and_tells_it_in_words(editor, ad
 
 def test_the_log_entries_that_concern_it_are_listed(editor, ada, bo, ada_again, by):
     with pytest.raises(Refused):
-        routing.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
+        adding.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
     add(ada_again, "pos:1", by=by)
 
     told = "Staff (operator) sent Loyalty card bo for Ada Lovelace; it belongs to Bo Diddley, so nothing was written."
@@ -186,7 +186,7 @@ def test_a_deleted_profile_is_shown_without_anything_to_do(editor, ada, by):
 def test_parts_are_shown_only_to_those_who_may_see_them(ada, bo, by):
     add(ada, "loyalty-card:1804974", by=by)
     with pytest.raises(Refused):
-        routing.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
+        adding.add(ada.pk, Sent("loyalty-card", "bo"), by=by, source=None)
 
     text = read(holding("profiles.view_profile").get(page(ada)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from identities import attributing, moving, moving_records, releasing, routing
+from identities import adding, attributing, moving, moving_records, releasing, routing
 from identities.attributing import Named
 from identities.models import Handle, Identity
 from profiles import merging
@@ -152,7 +152,7 @@ def test_what_came_through_deleted_identities_goes_home_through_them(by: By, bo:
     (one,) = merge(ada, again, by=by)
     came(Transaction, "loyalty-card:2", "pos:2", by=by)
     sale = came(Transaction, "pos:2", by=by)
-    added = routing.add(again.pk, sent("pos:3"), by=by, source=None).identity
+    added = adding.add(again.pk, sent("pos:3"), by=by, source=None).identity
     visit = came(Interaction, "pos:3", by=by)
     for row in (added, Identity.objects.get(identifier="2", handle="pos")):
         routing.remove(row.pk, by=by, source=None)
