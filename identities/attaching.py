@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -18,7 +18,7 @@ from identities import contacts, routing_log
 from identities.handles import mask
 from identities.holding import Changed, Held, Taken, keep_rules
 from identities.models import BUILT_IN, Extension, Handle, Identity, Pair, RoutingLogEntry
-from profiles import auditing
+from profiles import auditing, inserting
 from profiles.auditing import By
 from profiles.models import Audit, Move, Profile
 from profiles.refusing import Refused
@@ -138,7 +138,7 @@ class Store:
         _unmark(self._demoted, "is_primary")
         _note_released(self._released, by=self.by, source=self.source, payload=self.payload)
         Identity.objects.bulk_update([row for row, _former, _profile in self._released], TAKEN_OVER)
-        Identity.objects.bulk_create(sorted(self._new, key=lambda row: row.pair))
+        inserting.insert(self._new, places=_places([row.pair for row in self._new]))
         _unmark(self._confirmed, "by_contact")
         auditing.write(audited(event, row, by=self.by, old=old, new=new) for event, row, old, new in self._events)
 
@@ -154,6 +154,12 @@ class Store:
         former.is_primary, former.updated_at = False, timezone.now()
         self._demoted.append(former)
         self._events.append(("updated", former, {"is_primary": True}, {"is_primary": False}))
+
+
+def _places(pairs: Sequence[Pair]) -> list[int]:
+    """Which place each of these pairs has among them all when they are sorted."""
+    places = {pair: place for place, pair in enumerate(sorted(pairs))}
+    return [places[pair] for pair in pairs]
 
 
 def _unmark(rows: Iterable[Identity], mark: str) -> None:

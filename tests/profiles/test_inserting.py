@@ -91,6 +91,20 @@ def test_rows_get_their_keys_in_their_order(ada) -> None:
     assert [Identity.objects.get(pk=row.pk).identifier for row in made] == [row.identifier for row in made]
 
 
+def test_keys_follow_the_rows_and_not_the_places_at_which_they_are_written(ada) -> None:
+    made = [Identity(profile=ada, handle_id="pos", identifier=str(number)) for number in range(20)]
+
+    insert(made, places=[number * 7 % 20 for number in range(20)])
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT identifier FROM identities_identity ORDER BY ctid")
+        written = [int(identifier) for (identifier,) in cursor.fetchall()]
+    assert [number * 7 % 20 for number in written] == list(range(20))
+    keys = [row.pk for row in made]
+    assert keys == sorted(keys)
+    assert [Identity.objects.get(pk=row.pk).identifier for row in made] == [row.identifier for row in made]
+
+
 def test_no_rows_are_no_statement(django_assert_num_queries) -> None:
     with django_assert_num_queries(0):
         insert([])
