@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import uuid
 from typing import Any, TypeGuard
 
 from drf_spectacular.utils import extend_schema_field
@@ -11,6 +13,8 @@ from omneo_identity.api.fields import IdentifierField, InstantField, StrictBoole
 from omneo_identity.api.schema import example
 
 MOST_AT_ONCE = 1_000
+
+PLAIN_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # Characters of an identifier that is not looked at more closely; what is too long is told by the field.
 MOST_PLAIN = 1_000
@@ -53,10 +57,16 @@ class PairListSerializer(serializers.ListSerializer[Any]):
     """Many pairs. Those that are plain text need no fields to be read by, which for a thousand take a long time."""
 
     def run_child_validation(self, data: Any) -> Any:
-        handle, identifier = (data.get("handle"), data.get("identifier")) if type(data) is dict else (None, None)
-        if _is_plain(handle, 255) and handle == handle.strip() and _is_plain(identifier, MOST_PLAIN):
-            return {"handle": handle, "identifier": identifier}
-        return super().run_child_validation(data)
+        plain = plain_pair(data)
+        return super().run_child_validation(data) if plain is None else plain
+
+
+def plain_pair(data: Any) -> dict[str, Any] | None:
+    """What the fields make of a pair of plain text, without asking them; None where they have to look."""
+    handle, identifier = (data.get("handle"), data.get("identifier")) if type(data) is dict else (None, None)
+    if _is_plain(handle, 255) and handle == handle.strip() and _is_plain(identifier, MOST_PLAIN):
+        return {"handle": handle, "identifier": identifier}
+    return None
 
 
 def _is_plain(text: Any, most: int) -> TypeGuard[str]:
@@ -91,6 +101,23 @@ class IdentityChangeSerializer(serializers.Serializer[Any]):
 
 class BatchRowSerializer(PairSerializer):
     profile_id = StrictUUID(required=False, allow_null=True)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        plain = plain_row(data)
+        return super().run_validation(data) if plain is None else plain
+
+
+def plain_row(data: Any) -> dict[str, Any] | None:
+    """What the fields make of a row of plain text, without asking them; None where they have to look."""
+    row = plain_pair(data)
+    if row is None or "profile_id" not in data:
+        return row
+    profile_id = data["profile_id"]
+    if profile_id is None:
+        return {**row, "profile_id": None}
+    if type(profile_id) is str and PLAIN_UUID.fullmatch(profile_id):
+        return {**row, "profile_id": uuid.UUID(profile_id)}
+    return None
 
 
 @extend_schema_field({"description": "A pair, with a `profile_id` unless the batch names one."})

@@ -145,7 +145,8 @@ class IdentityViewSet(IncludingViewSet):
         body = BatchSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         default = body.validated_data.get("profile_id")
-        read = [batch_row(row, default) for row in body.validated_data["identities"]]
+        form = BatchRowSerializer()
+        read = [_batch_row(row, default, form) for row in body.validated_data["identities"]]
         rows = [row for row in read if isinstance(row, adding.Row)]
         answers = adding.add_all(rows, by=by(request), source=source(request))
         documents = lookup.identities_by_id([one.identity.pk for one in answers if isinstance(one, adding.Added)])
@@ -172,12 +173,12 @@ class IdentityViewSet(IncludingViewSet):
         return text
 
 
-def batch_row(data: Any, default: uuid.UUID | None) -> adding.Row | Refused:
+def _batch_row(data: Any, default: uuid.UUID | None, form: BatchRowSerializer) -> adding.Row | Refused:
     """A row of a batch as it was sent, or what is wrong with its form. `default` is the batch's own profile id."""
-    row = BatchRowSerializer(data=data)
-    if not row.is_valid():
-        return Refused("invalid", next(iter(_sentences(row.errors)), _("This row is not valid.")))
-    pair = row.validated_data
+    try:
+        pair = form.run_validation(data)
+    except ValidationError as error:
+        return Refused("invalid", next(iter(_sentences(error.detail)), _("This row is not valid.")))
     profile_id = pair.get("profile_id") or default
     if profile_id is None:
         return Refused("profile_required", _("Neither the row nor the batch names a profile."))
