@@ -16,6 +16,7 @@ from identities.holding import Busy, Changed, Held, Taken, hold, settle
 from identities.models import BUILT_IN, Extension, Identity, fold_handle
 from profiles.auditing import By
 from profiles.models import Profile
+from profiles.models.profile import STATE
 from profiles.refusing import Refused
 
 
@@ -76,7 +77,7 @@ def add_all(rows: Sequence[Row], *, by: By, source: Extension | None) -> list[An
 def _add(rows: Sequence[Row], *, by: By, source: Extension | None, brought_by: Identity | None = None) -> list[Answer]:
     def attempt() -> list[Answer]:
         wanted = _read(rows, writer=source)
-        held = hold({one.pair for one in wanted.identities}, profile_ids=set(wanted.meant.values()))
+        held = hold({one.pair for one in wanted.identities}, profile_ids=set(wanted.meant.values()), only=STATE)
         wanted.keep(held)
         deciding = _Deciding(rows, wanted, held, by=by, source=source, brought_by=brought_by)
         answers = [deciding.answer(row, one) for row, one in zip(rows, wanted.answers, strict=True)]

@@ -75,7 +75,7 @@ def read_one(sent: Sent, *, writer: Extension | None) -> Identity:
 
 def named(name: str) -> Handle:
     """The handle that is meant by this name today; one never seen is unsaved. Raises Refused, as `read` does."""
-    return _handle(name.strip(), catalogue=_Catalogue({name.strip()}))
+    return _Catalogue({name.strip()}).meant(name.strip())
 
 
 def admit(identities: Iterable[Identity]) -> None:
@@ -127,6 +127,7 @@ class _Catalogue:
 
     def __init__(self, names: Iterable[str]) -> None:
         folds = {fold_handle(storable(name)) for name in names}
+        self._meant: dict[str, Handle | Refused] = {}
         self.known = {row.fold: row for row in reading.instances(Handle, _of_folds(), [list(folds)])}
         former = [row for row in self.known.values() if row.renamed_to_id is not None]
         current = Handle.objects.in_bulk([row.renamed_to_id for row in former]) if former else {}
@@ -138,9 +139,48 @@ class _Catalogue:
         row = self.known.get(fold_handle(storable(name)))
         return (row.renamed_to or row).name if row is not None else name
 
+    def meant(self, name: str) -> Handle:
+        """The handle of this name, or the one that it was renamed to; unsaved, if it was never seen. Raises Refused.
+
+        Many pairs of one write have the same few handles, so each name is looked up once.
+        """
+        if name not in self._meant:
+            try:
+                self._meant[name] = self._look_up(name)
+            except Refused as fault:
+                self._meant[name] = fault
+        found = self._meant[name]
+        if isinstance(found, Refused):
+            raise found
+        return found
+
     def nearest(self, name: str) -> list[str]:
         """Up to three known names that somebody who wrote `name` may have meant."""
         return difflib.get_close_matches(name.casefold(), self._names, n=3)
+
+    def _look_up(self, name: str) -> Handle:
+        fold = fold_handle(name)
+        handle = self.known.get(fold)
+        if handle is not None and handle.name == name:
+            return handle.renamed_to or handle
+        if handle is not None:
+            raise misspelt(name, handle.name)
+        if fold in NOT_HANDLES:
+            message = _("%(name)s means the profile itself and cannot be a handle.") % {"name": name}
+            raise Refused("invalid_handle", message, field="handle")
+        if not SLUG.fullmatch(name):
+            message = _("A handle has 1 to 64 lower-case letters, digits, - and _, and begins with a letter or digit.")
+            raise Refused("invalid_handle", message, field="handle")
+        if settings.HANDLE_POLICY == "agreed":
+            nearest = self.nearest(name)
+            message = _("There is no handle %(name)s.") % {"name": name}
+            if nearest:
+                message = _("There is no handle %(name)s; did you mean %(known)s?") % {
+                    "name": name,
+                    "known": ", ".join(nearest),
+                }
+            raise Refused("unknown_handle", message, field="handle", did_you_mean=nearest)
+        return Handle(name=name)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -153,7 +193,7 @@ def _identity(
 ) -> tuple[Identity | None, Refused | None]:
     """The identity that a sent pair would be, if it has a normal form, and why it may not be new, if so."""
     try:
-        handle = _handle(sent.handle.strip(), catalogue=catalogue)
+        handle = catalogue.meant(sent.handle.strip())
     except Refused as fault:
         return None, fault
     identity = Identity(
@@ -188,59 +228,36 @@ def _known_after_all(
     return [known.get(position, answer) for position, answer in enumerate(answers)]
 
 
-def _handle(name: str, *, catalogue: _Catalogue) -> Handle:
-    fold = fold_handle(name)
-    handle = catalogue.known.get(fold)
-    if handle is not None and handle.name == name:
-        return handle.renamed_to or handle
-    if handle is not None:
-        raise misspelt(name, handle.name)
-    if fold in NOT_HANDLES:
-        message = _("%(name)s means the profile itself and cannot be a handle.") % {"name": name}
-        raise Refused("invalid_handle", message, field="handle")
-    if not SLUG.fullmatch(name):
-        message = _("A handle has 1 to 64 lower-case letters, digits, - and _, and begins with a letter or digit.")
-        raise Refused("invalid_handle", message, field="handle")
-    if settings.HANDLE_POLICY == "agreed":
-        nearest = catalogue.nearest(name)
-        message = _("There is no handle %(name)s.") % {"name": name}
-        if nearest:
-            message = _("There is no handle %(name)s; did you mean %(known)s?") % {
-                "name": name,
-                "known": ", ".join(nearest),
-            }
-        raise Refused("unknown_handle", message, field="handle", did_you_mean=nearest)
-    return Handle(name=name)
-
-
 def _blocked(
     sent: Sequence[Sent], answers: Sequence[Identity | Refused], *, catalogue: _Catalogue
 ) -> dict[int, Refused]:
     """The refusals of values that name nobody, by position. They come before a complaint about the value's form."""
     values = {
-        position: {
-            bare(storable(one.identifier)),
-            *([bare(answer.identifier)] if isinstance(answer, Identity) else []),
-        }
+        position: {bare(storable(one.identifier)), bare(answer.identifier)}
+        if isinstance(answer, Identity)
+        else {bare(storable(one.identifier))}
         for position, (one, answer) in enumerate(zip(sent, answers, strict=True))
         if isinstance(answer, Identity) or answer.code == "invalid_identifier"
     }
-    keys = {value[:255] for group in values.values() for value in group}
-    entries = reading.instances(BlockedIdentifier, _blocking(), [list(keys)])
     refusals = {
         position: Refused("invalid_identifier", _("The identifier is empty."), field="identifier")
         for position, group in values.items()
         if "" in group  # nothing but quotes
     }
+    keys = {value[:255] for group in values.values() for value in group}
+    entries = reading.instances(BlockedIdentifier, _blocking(), [list(keys)])
+    exactly: dict[str, list[BlockedIdentifier]] = {}
+    others = [entry for entry in entries if entry.kind != BlockedIdentifier.Kind.EXACT]
     for entry in entries:
-        for position, group in values.items():
-            answer = answers[position]
-            handle = (
-                answer.handle_id if isinstance(answer, Identity) else catalogue.current_name(sent[position].handle)
-            )
-            if any(entry.blocks(handle, value[:255]) for value in group):
-                message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
-                refusals[position] = Refused("blocked_identifier", message, field="identifier")
+        exactly.setdefault(entry.value, []).append(entry)
+    for position, group in values.items():
+        answer = answers[position]
+        handle = answer.handle_id if isinstance(answer, Identity) else catalogue.current_name(sent[position].handle)
+        if any(
+            entry.blocks(handle, value[:255]) for value in group for entry in (*exactly.get(value[:255], ()), *others)
+        ):
+            message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
+            refusals[position] = Refused("blocked_identifier", message, field="identifier")
     return refusals
 
 
@@ -251,7 +268,9 @@ def _of_folds() -> str:
 
 @cache
 def _blocking() -> str:
+    # Two parts: asked for either kind at once, each row of the table would be compared with each of a thousand values.
+    columns = reading.columns(BlockedIdentifier)
     return f"""
-        SELECT {reading.columns(BlockedIdentifier)} FROM identities_blockedidentifier
-        WHERE enabled AND (kind = 'regex' OR value = ANY(%s))
+        SELECT {columns} FROM identities_blockedidentifier WHERE enabled AND kind = 'exact' AND value = ANY(%s)
+        UNION ALL SELECT {columns} FROM identities_blockedidentifier WHERE enabled AND kind = 'regex'
     """  # noqa: S608 - names of our own

@@ -98,8 +98,9 @@ class Held:
         return profile
 
 
-def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = ()) -> Held:
+def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = (), only: tuple[str, ...] = ()) -> Held:
     """Lock every profile that owns one of the pairs, and those named, in key order; then match the pairs again.
+    `only` these columns of the profiles are read, if any are named.
 
     Re-reading the locked profiles would not be enough: between match and lock a pair may have gone to a third
     profile. One that went to another of those locked has not escaped, and each try locks what the earlier ones met,
@@ -110,7 +111,7 @@ def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = ()) -> Hel
     before = matching.owners(wanted)
     met = _met.get()
     met.update(before)
-    profiles = Profile.objects.lock(met | set(profile_ids))
+    profiles = Profile.objects.lock(met | set(profile_ids), only=only)
     if not before:
         return Held(profiles, {})
     after = matching.owned(wanted)

@@ -26,16 +26,20 @@ INVISIBLE = re.compile(
 # Text that PostgreSQL cannot keep and psycopg cannot send.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
+NOT_DIGITS = re.compile("[^0-9]")
+
 # A number that a person may have typed, before the phone library is asked to read it; it would read far more.
 LOOKS_LIKE_A_PHONE = re.compile(r"[+(]?[\d(][\d\s().\-\u2010-\u2015\u2212/]{3,40}")
 
 
 def exact(text: str) -> str:
-    return unicodedata.normalize("NFC", text.strip())
+    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text.strip())
 
 
 def fold(text: str) -> str:
     """Case-fold under NFKC, repeated until it holds still: a single pass is not idempotent for a few characters."""
+    if text.isascii():
+        return text.lower().strip()
     while True:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
         if folded == text:
@@ -45,6 +49,8 @@ def fold(text: str) -> str:
 
 def digits(text: str) -> str:
     """The decimal digits alone, whatever script they were written in; leading zeros stay."""
+    if text.isascii():
+        return NOT_DIGITS.sub("", text)
     return "".join(str(unicodedata.decimal(c)) for c in unicodedata.normalize("NFKC", text) if c.isdecimal())
 
 
@@ -107,6 +113,8 @@ def storable(text: str) -> str:
 
 
 def refuse_invisible(text: str) -> None:
+    if text.isascii() and text.isprintable():
+        return
     for character in text:
         if unicodedata.category(character) in REFUSED_CATEGORIES or INVISIBLE.match(character):
             raise ValidationError(

@@ -39,11 +39,11 @@ def entry(
 ) -> Audit:
     """Prepare the audit entry of one change; `write` stores it in the transaction of the change."""
     return Audit(
-        by=by.user,
+        by_id=by.user.pk,
         event=event,
         auditable_type=row._meta.verbose_name_raw.lower().replace(" ", "_"),
         auditable_key=str(row.pk),
-        profile=profile,
+        profile_id=profile.pk if profile is not None else None,
         old_values=dict(old or {}),
         new_values=dict(new or {}),
         url=by.url[:512],

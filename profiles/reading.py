@@ -42,13 +42,14 @@ def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return once(sql, parameters)
 
 
-def instances(model: type[M], sql: str, parameters: Sequence[Any]) -> list[M]:
-    """The rows of a statement as objects of this model. In: a text of which `columns` are what it asks for.
+def instances(model: type[M], sql: str, parameters: Sequence[Any], only: tuple[str, ...] = ()) -> list[M]:
+    """The rows of a statement as objects of this model. In: a text of which `columns` are what it asks for, all or
+    `only` these; Django asks for another one, row by row, when somebody looks at it.
 
     As `raw()` gives them, which works out anew each time which column goes where, and takes longer for it than the
     statement itself.
     """
-    names, conversions = _shape(model)
+    names, conversions = _shape(model, only)
     found = []
     for row in rows(sql, parameters):
         # As unpickling makes them: the constructor asks each field for nothing, as all values are given.
@@ -63,16 +64,21 @@ def instances(model: type[M], sql: str, parameters: Sequence[Any]) -> list[M]:
 
 
 @cache
-def columns(model: type[models.Model], of: str = "") -> str:
-    """All columns of a model for a statement, in the order of its fields. In: what its table is called there."""
+def columns(model: type[models.Model], of: str = "", only: tuple[str, ...] = ()) -> str:
+    """All columns of a model for a statement, or `only` those of these attributes, in the order of its fields. In:
+    what its table is called there."""
     prefix = f"{of}." if of else ""
-    return ", ".join(f'{prefix}"{field.column}"' for field in model._meta.concrete_fields)
+    return ", ".join(f'{prefix}"{field.column}"' for field in _fields(model, only))
+
+
+def _fields(model: type[models.Model], only: tuple[str, ...]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if not only or field.attname in only]
 
 
 @cache
-def _shape(model: type[models.Model]) -> tuple[list[str], list[tuple[str, Any]]]:
+def _shape(model: type[models.Model], only: tuple[str, ...]) -> tuple[list[str], list[tuple[str, Any]]]:
     """The attributes that the columns go to, and what makes them of what the driver gives, where anything does."""
-    fields = model._meta.concrete_fields
+    fields = _fields(model, only)
     conversions = [(field.attname, field.from_db_value) for field in fields if hasattr(field, "from_db_value")]
     return [field.attname for field in fields], conversions
 

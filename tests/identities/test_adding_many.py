@@ -131,7 +131,7 @@ def _answer(answer: Answer, entries: dict[int, Any]) -> Any:
 
 def _tables(started: datetime.datetime, pairs: dict[int, str], entries: dict[int, Any]) -> dict[str, Any]:
     """Every table: its rows in the order of their keys, and what is called by a key of this very run by its name."""
-    audits = {row["id"]: row for row in Audit.objects.values()}
+    audits: dict[Any, dict[str, Any]] = {row["id"]: dict(row) for row in Audit.objects.values()}
     found: dict[str, Any] = {}
     tables = everything()
     tables[Audit._meta.label] = audits
