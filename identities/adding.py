@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from identities import handles, routing_log
 from identities.attaching import Limits, Store, taken
 from identities.handles import Sent
-from identities.holding import Busy, Changed, Held, Taken, hold, settle
+from identities.holding import Busy, Changed, Held, Taken, deleted, hold, settle
 from identities.models import BUILT_IN, Extension, Identity, fold_handle
 from profiles.auditing import By
 from profiles.models import Profile
@@ -137,8 +137,8 @@ def _admit(rows: Sequence[Row], wanted: _Wanted) -> None:
     }
     if not new:
         return
-    deleted = set(Profile.objects.deleted().filter(pk__in=set(new.values())).values_list("pk", flat=True))
-    wanted.were_live = {pk: pk not in deleted for pk in new.values()}
+    gone = set(Profile.objects.deleted().filter(pk__in=set(new.values())).values_list("pk", flat=True))
+    wanted.were_live = {pk: pk not in gone for pk in new.values()}
     spellings: dict[str, str] = {}
     for position, row in enumerate(rows):
         name = row.sent.handle.strip()
@@ -176,16 +176,16 @@ class _Deciding:
     def answer(self, row: Row, wanted: Identity | Refused | Profile.DoesNotExist) -> Answer:
         if isinstance(wanted, Exception):
             return wanted
-        try:
-            profile = self.held.live(self.meant[row.profile_id])
-        except Refused as refusal:
-            return refusal
-        owner = self.held.owner(wanted.pair)
+        profile = self.held.profiles[self.meant[row.profile_id]]
+        if not profile.is_live:
+            return deleted()
+        pair = wanted.pair
+        owner = self.held.owner(pair)
         if owner is not None and owner != profile:
             self.taken.append(taken(wanted, owner=owner, requested=profile, by=self.by, source=self.source))
             return self.taken[-1]
         if owner is not None:
-            known = self.held.identities[wanted.pair]
+            known = self.held.identities[pair]
             if known.by_contact:
                 # Naming the pair for this very profile confirms one that came by contact alone (API.md 4, rule 4).
                 self.store.confirm(known, profile, wanted.handle)

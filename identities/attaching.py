@@ -102,11 +102,10 @@ class Store:
 
         As the primary one it takes the mark off whichever has it, also off one that was put before.
         """
-        row = self.held.identities.get(identity.pair)
-        if row is None:
-            event, row = "created", identity
+        row = self.held.identities.setdefault(identity.pair, identity)
+        if row is identity:
+            event = "created"
             self._new.append(row)
-            self.held.identities[row.pair] = row
         else:
             event = "taken over"
             self._released.append((row, self.held.profiles[row.profile_id], profile))

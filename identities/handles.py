@@ -16,7 +16,10 @@ from identities.models import BUILT_IN, BlockedIdentifier, Extension, Handle, Id
 from identities.models.handle import NOT_HANDLES, SLUG
 from identities.normalising import storable
 from profiles import reading
+from profiles.inserting import unsaved
 from profiles.refusing import Refused
+
+HANDLE = Identity._meta.get_field("handle")
 
 # A misspelt handle is compared with so many known names, and no more.
 MOST_COMPARED = 10_000
@@ -196,9 +199,14 @@ def _identity(
         handle = catalogue.meant(sent.handle.strip())
     except Refused as fault:
         return None, fault
-    identity = Identity(
-        handle=handle, identifier=sent.identifier, is_active=sent.is_active, is_primary=sent.is_primary
+    identity = unsaved(
+        Identity,
+        handle_id=handle.pk,
+        identifier=sent.identifier,
+        is_active=sent.is_active,
+        is_primary=sent.is_primary,
     )
+    HANDLE.set_cached_value(identity, handle)
     identity.writer = writer
     try:
         identity.clean()
@@ -228,14 +236,21 @@ def _known_after_all(
     return [known.get(position, answer) for position, answer in enumerate(answers)]
 
 
+def _bare(identifier: str, answer: Identity | Refused) -> set[str]:
+    """The values by which an identifier may be blocked: as it was sent, and in its normal form."""
+    if isinstance(answer, Refused):
+        return {bare(storable(identifier))}
+    if answer.identifier == identifier:
+        return {bare(identifier)}
+    return {bare(storable(identifier)), bare(answer.identifier)}
+
+
 def _blocked(
     sent: Sequence[Sent], answers: Sequence[Identity | Refused], *, catalogue: _Catalogue
 ) -> dict[int, Refused]:
     """The refusals of values that name nobody, by position. They come before a complaint about the value's form."""
     values = {
-        position: {bare(storable(one.identifier)), bare(answer.identifier)}
-        if isinstance(answer, Identity)
-        else {bare(storable(one.identifier))}
+        position: _bare(one.identifier, answer)
         for position, (one, answer) in enumerate(zip(sent, answers, strict=True))
         if isinstance(answer, Identity) or answer.code == "invalid_identifier"
     }

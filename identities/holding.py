@@ -94,8 +94,12 @@ class Held:
         `named`, the id that the caller gave, means another by now (`meant`)."""
         profile = self.meant(pk, named=pk if named is None else named)
         if not profile.is_live:
-            raise Refused("profile_deleted", _("This profile is deleted; undelete it before you change it."))
+            raise deleted()
         return profile
+
+
+def deleted() -> Refused:
+    return Refused("profile_deleted", _("This profile is deleted; undelete it before you change it."))
 
 
 def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = (), only: tuple[str, ...] = ()) -> Held:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
-from profiles.inserting import insert
+from profiles.inserting import insert, unsaved
 from profiles.models import Audit, Profile
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def entry(
     new: Mapping[str, Any] | None = None,
 ) -> Audit:
     """Prepare the audit entry of one change; `write` stores it in the transaction of the change."""
-    return Audit(
+    return unsaved(
+        Audit,
         by_id=by.user.pk,
         event=event,
         auditable_type=row._meta.verbose_name_raw.lower().replace(" ", "_"),

@@ -8,15 +8,17 @@ theirs is called, so that whatever a model works out there is up to the caller.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DEFAULT_DB_ALIAS, connection, models
 
 from profiles import reading
+
+M = TypeVar("M", bound=models.Model)
 
 # What JSON writes as the column wants it; everything else goes as text, such as an amount, exact to its last digit.
 PLAIN = (str, int, bool, list, type(None))
@@ -52,6 +54,27 @@ def insert_with(row: models.Model, parts: Mapping[str, Sequence[models.Model]]) 
     for (pk,) in keys:
         _keep(row, pk)
     return bool(keys)
+
+
+def unsaved(model: type[M], **values: Any) -> M:
+    """An unsaved row with these values in its columns, as `model(**values)` makes it, in half the time.
+
+    In: the attributes of columns, such as `handle_id`. What Django does for each keyword is most of what it takes to
+    make a row, and rows come by the thousand.
+    """
+    constant, computed = _defaults(model)
+    for name, compute in computed:
+        if name not in values:
+            values[name] = compute()
+    return model(*{**constant, **values}.values())
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
+    """What columns get that are not named, in the order of the fields, and what computes it for each row anew."""
+    fields = model._meta.concrete_fields
+    computed = [(field.attname, field.default) for field in fields if field.has_default() and callable(field.default)]
+    return {field.attname: field.get_default() for field in fields}, computed
 
 
 def _keep(row: models.Model, pk: Any) -> None:
