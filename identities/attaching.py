@@ -103,11 +103,10 @@ class Store:
         As the primary one it takes the mark off whichever has it, also off one that was put before.
         """
         row = self.held.identities.setdefault(identity.pair, identity)
+        event = "created" if row is identity else "taken over"
         if row is identity:
-            event = "created"
             self._new.append(row)
         else:
-            event = "taken over"
             self._released.append((row, self.held.profiles[row.profile_id], profile))
             row.handle, row.original, row.addressed = identity.handle, identity.original, identity.addressed
             row.is_active, row.is_primary = identity.is_active, identity.is_primary

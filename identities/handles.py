@@ -262,17 +262,17 @@ def _blocked(
     keys = {value[:255] for group in values.values() for value in group}
     entries = reading.instances(BlockedIdentifier, _blocking(), [list(keys)])
     exactly: dict[str, list[BlockedIdentifier]] = {}
-    others = [entry for entry in entries if entry.kind != BlockedIdentifier.Kind.EXACT]
     for entry in entries:
         exactly.setdefault(entry.value, []).append(entry)
+    patterns = [entry for entry in entries if entry.kind == BlockedIdentifier.Kind.REGEX]
     for position, group in values.items():
         answer = answers[position]
         handle = answer.handle_id if isinstance(answer, Identity) else catalogue.current_name(sent[position].handle)
-        if any(
-            entry.blocks(handle, value[:255]) for value in group for entry in (*exactly.get(value[:255], ()), *others)
-        ):
-            message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
-            refusals[position] = Refused("blocked_identifier", message, field="identifier")
+        for value in group:
+            candidates = [*exactly[value[:255]], *patterns] if value[:255] in exactly else patterns
+            if any(entry.blocks(handle, value[:255]) for entry in candidates):
+                message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
+                refusals[position] = Refused("blocked_identifier", message, field="identifier")
     return refusals
 
 

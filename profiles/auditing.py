@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -42,7 +43,7 @@ def entry(
         Audit,
         by_id=by.user.pk,
         event=event,
-        auditable_type=row._meta.verbose_name_raw.lower().replace(" ", "_"),
+        auditable_type=_kind(type(row)),
         auditable_key=str(row.pk),
         profile_id=profile.pk if profile is not None else None,
         old_values=dict(old or {}),
@@ -52,6 +53,11 @@ def entry(
         token_name=by.token_name,
         user_agent=by.user_agent[:512],
     )
+
+
+@cache
+def _kind(model: type[models.Model]) -> str:
+    return model._meta.verbose_name_raw.lower().replace(" ", "_")
 
 
 def write(entries: Iterable[Audit]) -> None:

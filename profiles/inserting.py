@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 import orjson
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db.models.base import ModelState
 
 from profiles import reading
 
 M = TypeVar("M", bound=models.Model)
 
-# What JSON writes as the column wants it; everything else goes as text, such as an amount, exact to its last digit.
-PLAIN = (str, int, bool, list, type(None))
+# Values of these go as text, exact to their last digit; JSON writes the others as their columns want them.
+AS_TEXT = (models.DateTimeField, models.DecimalField)
 
 ENCODER = DjangoJSONEncoder()
 
@@ -57,16 +58,20 @@ def insert_with(row: models.Model, parts: Mapping[str, Sequence[models.Model]]) 
 
 
 def unsaved(model: type[M], **values: Any) -> M:
-    """An unsaved row with these values in its columns, as `model(**values)` makes it, in half the time.
+    """An unsaved row with these values in its columns, as `model(**values)` makes it, in a tenth of the time.
 
     In: the attributes of columns, such as `handle_id`. What Django does for each keyword is most of what it takes to
-    make a row, and rows come by the thousand.
+    make a row, and rows come by the thousand; so this goes the way of a row that is unpickled.
     """
     constant, computed = _defaults(model)
+    row = model.__new__(model)
+    row._state = ModelState()
+    row.__dict__.update(constant)
+    row.__dict__.update(values)
     for name, compute in computed:
         if name not in values:
-            values[name] = compute()
-    return model(*{**constant, **values}.values())
+            row.__dict__[name] = compute()
+    return row
 
 
 @cache
@@ -97,16 +102,16 @@ def _document(rows: Sequence[models.Model], places: Sequence[int] | None = None)
 def _written(row: models.Model) -> list[Any]:
     values = row.__dict__
     return [
-        value if type(value := values[name]) in PLAIN or is_json else str(value)
-        for _column, name, is_json in _fields(type(row))
+        str(values[name]) if is_text and values[name] is not None else values[name]
+        for _column, name, is_text in _fields(type(row))
     ]
 
 
 @cache
 def _fields(model: type[models.Model]) -> list[tuple[str, str, bool]]:
-    """Each field's column, its attribute, and whether it goes as JSON. A key that the database counts is left out."""
+    """Each field's column, its attribute, and whether it goes as text. A key that the database counts is left out."""
     return [
-        (str(field.column), field.attname, isinstance(field, models.JSONField))
+        (str(field.column), field.attname, isinstance(field, AS_TEXT))
         for field in model._meta.local_concrete_fields
         if not isinstance(field, models.AutoField)
     ]
@@ -117,7 +122,7 @@ def _fields(model: type[models.Model]) -> list[tuple[str, str, bool]]:
 
 @cache
 def _insert(model: type[models.Model]) -> str:
-    columns = ", ".join(f'"{column}"' for column, _name, _is_json in _fields(model))
+    columns = ", ".join(f'"{column}"' for column, _name, _is_text in _fields(model))
     key = counted = ""
     if _is_counted(model):
         sequence = f"(SELECT pg_get_serial_sequence('{model._meta.db_table}', '{model._meta.pk.column}'))::regclass"
@@ -137,7 +142,7 @@ def _is_counted(model: type[models.Model]) -> bool:
 
 @cache
 def _insert_with(model: type[models.Model], parts: tuple[tuple[str, type[models.Model]], ...]) -> str:
-    columns = ", ".join(f'"{column}"' for column, _name, _is_json in _fields(model))
+    columns = ", ".join(f'"{column}"' for column, _name, _is_text in _fields(model))
     return f"""
         WITH made (key) AS (
             INSERT INTO {_table(model)} ({columns}) SELECT {columns} FROM {_given(model)}
@@ -149,7 +154,7 @@ def _insert_with(model: type[models.Model], parts: tuple[tuple[str, type[models.
 
 
 def _part(number: int, its_key: str, model: type[models.Model]) -> str:
-    columns = [column for column, _name, _is_json in _fields(model)]
+    columns = [column for column, _name, _is_text in _fields(model)]
     given = ", ".join("made.key" if column == its_key else f'given."{column}"' for column in columns)
     names = ", ".join(f'"{column}"' for column in columns)
     return f"""
