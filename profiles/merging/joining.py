@@ -76,7 +76,7 @@ def _write(plan: Plan, *, reason: str, by: By, cause: str, at: datetime.datetime
     for one in merges:
         one.by, one.at, one.reason, one.cause, one.marks = by.user, at, reason, cause, marks
     Merge.objects.bulk_create(merges)
-    rows.take(merges, at=at)
+    rows.take(merges, told.moves, at=at)
     deactivated = [key for one in merges for key in one.deactivated]
     changed = Identity.objects.filter(pk__in=deactivated).update(is_active=False, updated_at=at)
     if changed != len(deactivated):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,10 +187,17 @@ def tally(leaving: Leaving) -> dict[str, Tally]:
     return found
 
 
-def send_home(leaving: Leaving, outer: Collection[Merge], *, at: datetime.datetime) -> None:
-    """Give the duplicate what goes home, and strike that from what the merges above have taken."""
+def send_home(
+    leaving: Leaving, tallies: Mapping[str, Tally], outer: Collection[Merge], *, at: datetime.datetime
+) -> None:
+    """Give the duplicate what goes home, and strike that from what the merges above have taken.
+
+    In: the tallies, which hold as long as the profiles are locked. Two statements at most for each kind that has any.
+    """
     asked = {**leaving.asked, "at": at, "outer": [merge.pk for merge in outer]}
     for table in tables():
+        if table.kind not in tallies or not tallies[table.kind].home:
+            continue
         more = ""
         if table.model is Identity:
             more = ", is_primary = false, merged_from_id = nullif(row.merged_from_id, %(home_id)s)"
@@ -236,11 +243,13 @@ def send_attributes_home(leaving: Leaving, *, at: datetime.datetime) -> None:
     )
 
 
-def left(leaving: Leaving, *, most: int) -> list[dict[str, Any]]:
-    """Some of the rows that an undo leaves where they are, with why, for the person to look at."""
+def left(leaving: Leaving, tallies: Mapping[str, Tally], *, most: int) -> list[dict[str, Any]]:
+    """Some of the rows that an undo leaves where they are, with why, for the person to look at. One statement for each
+    kind of which the tallies count any."""
     found: list[dict[str, Any]] = []
     for table in tables():
-        if not table.is_tagged:
+        kept = tallies.get(table.kind, Tally())
+        if not table.is_tagged or not (kept.moved or kept.deleted):
             continue
         sql = f"""
             SELECT key, row.{table.owner}, row.id IS NULL FROM {_taken(table.name)} AS taken (key)

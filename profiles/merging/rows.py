@@ -91,9 +91,9 @@ def marks() -> dict[str, int]:
     return dict(zip(named, fetched(f"SELECT {columns}", {})[0], strict=True))
 
 
-def take(merges: Sequence[Merge], *, at: datetime.datetime) -> None:
-    """Move all that the duplicates of these merges have to their one survivor, and note the keys. One statement per
-    table."""
+def take(merges: Sequence[Merge], kinds: Collection[str], *, at: datetime.datetime) -> None:
+    """Move all that the duplicates of these merges have to their one survivor, and note the keys. One statement for
+    each kind that they have any of, as `count` has told since they were locked."""
     asked = {
         "survivor": merges[0].survivor_id,
         "duplicates": [merge.duplicate_id for merge in merges],
@@ -101,6 +101,8 @@ def take(merges: Sequence[Merge], *, at: datetime.datetime) -> None:
         "at": at,
     }
     for table in tables():
+        if table.kind not in kinds:
+            continue
         more, pairs = "", "'[]'::jsonb"
         if table.model is Identity:
             more = ", is_primary = false, merged_from_id = coalesce(taken.merged_from_id, former.owner)"

@@ -78,8 +78,13 @@ def preview_undo(merge_id: int) -> Undo:
 
     Raises Merge.DoesNotExist, and Refused as `undo` does.
     """
+
+    def attempt() -> Undo:
+        merge = Merge.objects.get(pk=merge_id)
+        return _work_out(merge, root=Profile.objects.surviving(merge.survivor_id).pk).undo
+
     # Without locks, the lineage may change between two of its reads: then it is read again.
-    return settle(lambda: _work_out(Merge.objects.get(pk=merge_id)).undo)
+    return settle(attempt)
 
 
 def undo(merge_id: int, *, reason: str = "", by: By) -> Undo:
@@ -98,17 +103,17 @@ def undo(merge_id: int, *, reason: str = "", by: By) -> Undo:
         merge = Merge.objects.select_for_update(no_key=True).get(pk=merge_id)
         if Profile.objects.chain(merge.survivor_id) != chain:
             raise Changed
-        worked = _work_out(merge)
+        worked = _work_out(merge, root=chain[-1])
         _write(worked, reason=reason, by=by, at=timezone.now())
         return worked.undo
 
     return settle(attempt)
 
 
-def _work_out(merge: Merge) -> _Worked:
+def _work_out(merge: Merge, *, root: uuid.UUID) -> _Worked:
+    """Work an undo out in memory. `root` is the live profile in which the duplicate is today."""
     if merge.undone_at is not None:
         raise Refused("already_undone", _("This merge was undone already."), merge_id=merge.pk)
-    root = Profile.objects.surviving(merge.survivor_id).pk
     lineage = Lineage.read([root])
     current = lineage.merges.get(merge.duplicate_id)
     if current is None or current.pk != merge.pk or root in lineage.merges:
@@ -124,7 +129,8 @@ def _work_out(merge: Merge) -> _Worked:
     shown = {handle: _former_shown(handle, merge, outer) for handle in BUILT_IN}
     _give_back(lineage, merge, chain, side, told)
     leaving = Leaving.read(merge, root=root, side=side)
-    told.tallies, told.left = tally(leaving), left(leaving, most=MOST_NAMED)
+    told.tallies = tally(leaving)
+    told.left = left(leaving, told.tallies, most=MOST_NAMED)
     _show_contacts(told, leaving, shown)
     _tell_what_was_written(lineage, chain, leaving, told)
     return _Worked(told, lineage, leaving, outer, _reactivate(told, leaving, lineage))
@@ -255,7 +261,7 @@ def _reactivate(told: Undo, leaving: Leaving, lineage: Lineage) -> list[Merge]:
 def _write(worked: _Worked, *, reason: str, by: By, at: datetime.datetime) -> None:
     told, lineage, leaving = worked.undo, worked.lineage, worked.leaving
     merge, duplicate = told.merge, told.duplicate
-    send_home(leaving, worked.outer, at=at)
+    send_home(leaving, told.tallies, worked.outer, at=at)
     Identity.objects.filter(pk__in=[row.pk for row in told.reactivated]).update(is_active=True, updated_at=at)
     Merge.objects.bulk_update(worked.noted, ["deactivated"])
     # Survivors before the duplicate: what has a condition on live profiles cannot wait for the commit.
