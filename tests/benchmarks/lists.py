@@ -98,10 +98,7 @@ def _pages(people: list[Profile]) -> Iterator[tuple[str, list[str]]]:
         if text:
             yield f"list of {name}, searched", [f"{url}?{urlencode({'q': text})}"]
     yield "page of a profile", [_url(Profile, "change", one.pk) for one in people]
-    yield (
-        "page of the profile with the most of everything",
-        [_url(Profile, "change", Profile.objects.earliest("pk").pk)],
-    )
+    yield HEAVIEST[0], [_url(Profile, "change", Profile.objects.earliest("pk").pk)]
     for kind in (Identity, Transaction, RoutingLogEntry, DuplicatePair, Merge):
         rows = kind._default_manager.order_by("-pk").values_list("pk", flat=True)[:TIMES]
         yield f"page of one of the {kind._meta.verbose_name_plural}", [_url(kind, "change", key) for key in rows]
