@@ -22,7 +22,7 @@ class Bench:
     size: int
     seed: int
     # How long each rate is measured.
-    seconds: float
+    seconds: int
 
     def fill(self) -> None:
         """Make the data: two identities a profile, and two transactions each on average, all on a tenth of them."""

@@ -19,8 +19,8 @@ from tests.benchmarks.measuring import Figures
 from tests.benchmarks.serving import HEADERS
 
 CLIENTS = 8
-SECONDS = 5.0
-WARM_UP = 2.0
+SECONDS = 5
+WARM_UP = 2
 
 SCRIPT = Path(__file__).with_name("requests.lua")
 
@@ -39,10 +39,10 @@ def over_http(
     *,
     token: str = "",
     clients: int = CLIENTS,
-    seconds: float = SECONDS,
-    warm_up: float = WARM_UP,
+    seconds: int = SECONDS,
+    warm_up: int = WARM_UP,
 ) -> Figures:
-    """Send these requests, round and round, from so many clients at once. Raises when one is not answered by 2xx.
+    """Send these requests, round and round, from so many clients at once, for whole seconds. Raises when one is not answered by 2xx.
 
     Each thread of wrk takes the lines that are its own, so that a request that can be sent once only is sent once
     as long as there are enough of them.
@@ -64,7 +64,7 @@ def over_http(
             # After the warm-up the lines go on where it has stopped.
             start = int(answer.get("requests", 0)) + clients
             run = subprocess.run(
-                [*command, "--duration", f"{duration:g}s", address, "--", file.name, str(threads), str(start)],
+                [*command, "--duration", f"{duration}s", address, "--", file.name, str(threads), str(start)],
                 check=True,
                 capture_output=True,
                 text=True,
@@ -80,7 +80,7 @@ def in_database(
     work: Callable[[psycopg.Connection, random.Random], object],
     *,
     clients: int = CLIENTS,
-    seconds: float = SECONDS,
+    seconds: int = SECONDS,
 ) -> Figures:
     """Call `work` again and again from so many clients at once, each on a connection of its own; in two processes."""
     # Forked, so that `work` may be any function.

@@ -52,7 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", help=f"which parts; all unless given: {', '.join(PARTS)}")
     parser.add_argument("--size", type=int, default=1_000_000, help="how many profiles (1,000,000 unless given)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each rate is measured")
+    parser.add_argument("--seconds", type=int, default=5, help="how long each rate is measured")
     parser.add_argument("--database", help="a database of that size that a run has filled, on a server that is up")
     parser.add_argument("--write", help="a file for the table")
     return parser.parse_args()
