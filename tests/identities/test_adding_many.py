@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from identities import adding, releasing
@@ -195,3 +196,47 @@ def test_the_mixes_hold_every_answer(named: list[uuid.UUID], by: By) -> None:
     assert Profile.DoesNotExist in answers
     events = {row["event"] for row in tables[Audit._meta.label] if row["created_at"] == "now"}
     assert events == {"created", "updated", "taken over"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "statements"),
+    [
+        # The handles, blocked values, what the ids mean, the match, the lock, the rules, the rows and their audit.
+        ("new", 8),
+        # Instead of the last three the match under the lock.
+        ("known", 6),
+        # And the entries, with the handles that they mask.
+        ("taken", 8),
+        # The limits instead of the match under the lock.
+        ("too many", 6),
+        # Besides, which profiles are deleted, the handles, whether they are there, and whether it is known after all.
+        ("new handle", 11),
+    ],
+)
+def test_a_thousand_rows_cost_as_many_statements_as_one(
+    kind: str, statements: int, ada: Profile, bo: Profile, by: By
+) -> None:
+    Handle.objects.create(name="none", max_per_profile=1)
+    add(ada, Sent("none", "there"), by=by)
+    profiles = {"taken": bo}
+    owned = {"known": ada, "taken": ada}
+    for number, count in enumerate((1, 200)):
+        handle = {"too many": "none", "new handle": f"new{number}"}.get(kind, "pos")
+        pairs = [Sent(handle, f"{kind}-{number}-{one}") for one in range(count)]
+        if kind in owned:
+            adding.add_all([Row(owned[kind].pk, pair) for pair in pairs], by=by, source=None)
+
+        with CaptureQueriesContext(connection) as captured:
+            answers = adding.add_all([Row(profiles.get(kind, ada).pk, pair) for pair in pairs], by=by, source=None)
+
+        assert {_word(answer) for answer in answers} == {
+            {"new": "True", "known": "False", "taken": "identity_taken", "too many": "too_many_identities"}.get(
+                kind, "True"
+            )
+        }
+        asked = [one["sql"] for one in captured if not one["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+        assert len(asked) == statements, asked
+
+
+def _word(answer: Answer) -> str:
+    return str(answer.created) if isinstance(answer, Added) else getattr(answer, "code", "not_found")

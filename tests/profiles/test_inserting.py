@@ -12,7 +12,7 @@ from django.db import DataError, connection, models, transaction
 from django.utils.translation import gettext_lazy
 
 from identities.models import Identity
-from profiles.inserting import insert, insert_with
+from profiles.inserting import insert, insert_with, unsaved
 from profiles.models import Audit, Interaction, Point, Profile, Reward, Transaction, TransactionItem
 from tests.cast import FIELDS, NOON
 
@@ -91,15 +91,11 @@ def test_rows_get_their_keys_in_their_order(ada) -> None:
     assert [Identity.objects.get(pk=row.pk).identifier for row in made] == [row.identifier for row in made]
 
 
-def test_keys_follow_the_rows_and_not_the_places_at_which_they_are_written(ada) -> None:
+def test_keys_follow_the_rows_in_whatever_order_these_are_written(ada) -> None:
     made = [Identity(profile=ada, handle_id="pos", identifier=str(number)) for number in range(20)]
 
     insert(made, places=[number * 7 % 20 for number in range(20)])
 
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT identifier FROM identities_identity ORDER BY ctid")
-        written = [int(identifier) for (identifier,) in cursor.fetchall()]
-    assert [number * 7 % 20 for number in written] == list(range(20))
     keys = [row.pk for row in made]
     assert keys == sorted(keys)
     assert [Identity.objects.get(pk=row.pk).identifier for row in made] == [row.identifier for row in made]
@@ -139,3 +135,31 @@ def test_nothing_is_inserted_of_a_row_that_is_there_already(ada, by) -> None:
 
     assert not is_new
     assert (Transaction.objects.count(), Audit.objects.count()) == (1, 0)
+
+
+@pytest.mark.parametrize("model", [Identity, Audit, Profile, Transaction])
+def test_an_unsaved_row_is_what_the_model_makes_of_the_same_values(model) -> None:
+    values: dict[str, Any] = {"profile_id": uuid.UUID(int=7)} if model is not Profile else {"first_name": ODD}
+
+    made, expected = unsaved(model, **values), model(**values)
+
+    times = ("id", "created_at", "updated_at", "joined_at")
+    columns, expected_columns = (
+        {name: value for name, value in vars(row).items() if name not in ("_state", *times)}
+        for row in (made, expected)
+    )
+    assert columns == expected_columns
+    assert vars(made).keys() == vars(expected).keys()
+    assert {type(getattr(made, name)) for name in times if hasattr(made, name)} == {
+        type(getattr(expected, name)) for name in times if hasattr(expected, name)
+    }
+    assert (made._state.adding, made._state.db) == (expected._state.adding, expected._state.db)
+    assert unsaved(model)._state is not made._state
+
+
+def test_what_unsaved_rows_start_with_is_each_ones_own() -> None:
+    first, second = unsaved(Audit), unsaved(Audit)
+
+    first.new_values["handle"] = "pos"
+
+    assert second.new_values == {}
