@@ -12,6 +12,7 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.base import ModelState
+from psycopg.types.datetime import TimestamptzLoader
 
 M = TypeVar("M", bound=models.Model)
 
@@ -106,6 +107,8 @@ def once(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     cursor = _kept.cursor
     if cursor is None or cursor.connection is not database.connection:
         cursor = _kept.cursor = PreparedCursor(database.connection)
+        # Django's gives the same moment, ten times as slowly.
+        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
     with database.wrap_database_errors:
         return cursor.execute(sql, parameters).fetchall()
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from identities import lookup
 from identities.models import Handle
 from profiles.models import Audit, Point, Reward
-from tests.api.conftest import CARD, KINDS, rows, statements
+from tests.api.conftest import CARD, KINDS, rows, sale, statements
 
 pytestmark = pytest.mark.django_db
 
@@ -310,3 +310,54 @@ def test_a_balance_reads_none_of_the_points_that_are_spent(ada) -> None:
         assert '"Index Name": "point_left_of_profile"' in plan
         assert '"Index Name": "reward_left_of_profile"' in plan
         assert json.loads(str(call()))["point_balance"] == 3
+
+
+# Records
+
+# Beginning and end of the transaction, catalogue and blocked values, match, lock, match again, the record with its
+# items and its audit, the answer.
+MATCHED = 9
+
+ROUTED = {
+    "matched": 0,
+    "attached": 3,  # The rules again, identity, audit.
+    "rerouted": 3,  # Whom the id means, sensitive handles, log.
+    "conflict": 3,  # Sensitive handles, log, queue of duplicates.
+    "anonymous": -5,  # No catalogue, no blocked values, no match, no lock.
+}
+
+
+def routed_sales(ada: Any, bo: Any, number: int) -> dict[str, dict[str, Any]]:
+    card = {"profile_id": "1804974", "profile_id_handle": CARD}
+    mine, others = {"handle": CARD, "identifier": "1804974"}, {"handle": CARD, "identifier": "77"}
+    return {
+        "matched": sale(**card),
+        "attached": sale(**card, identities=[{"handle": "pos", "identifier": f"new {number}"}]),
+        "rerouted": sale(profile_id=bo["id"], identities=[mine]),
+        "conflict": sale(**card, identities=[others]),
+        "anonymous": sale(),
+    }
+
+
+@pytest.mark.parametrize("outcome", ROUTED)
+def test_a_routed_sale_costs_so_many_statements_and_no_more(
+    api, ada, bo, django_assert_num_queries, outcome
+) -> None:
+    assert api.post("/transactions", sale()).status_code == 201  # The names of time zones are asked for once.
+    items = sale()["items"] * 50
+
+    for number, more in enumerate(({"external_id": "T1"}, {"external_id": "T2", "items": items}, {})):
+        body = routed_sales(ada, bo, number)[outcome] | more
+        with django_assert_num_queries(TOKEN + MATCHED + ROUTED[outcome]):
+            answer = api.post("/transactions", body).json()
+        assert answer["routing"]["outcome"] == outcome
+
+
+def test_only_a_sale_that_is_there_already_is_looked_for(api, ada, django_assert_max_num_queries) -> None:
+    body = routed_sales(ada, ada, 0)["matched"] | {"external_id": "T1"}
+    assert api.post("/transactions", body).status_code == 201
+
+    with django_assert_max_num_queries(TOKEN + 2 * (MATCHED + 2)):
+        answer = api.post("/transactions", body)
+
+    assert answer.json()["code"] == "record_exists"
