@@ -206,7 +206,7 @@ def _change(
     _attach(routed, sent, answers, held=held, by=by, source=source)
     payload = routing.payload_of(sent, fields, contact, attributes)
     refusals = {one.pair: answer for one, answer in zip(sent, answers, strict=True) if isinstance(answer, Refused)}
-    set_aside(routed, refusals, Write("profile", payload, by, source))
+    set_aside(routed, refusals, Write("profile", lambda: payload, by, source))
 
 
 def _contact_in_its_place(given: Row, match_criteria: str) -> tuple[list[Sent], dict[str, str | None]]:

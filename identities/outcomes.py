@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from identities import routing_log
@@ -17,14 +18,21 @@ from profiles.refusing import Refused
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Write:
-    """What the log says of a write as such: its kind (`profile`, `transaction`, ...), content, and who wrote it."""
+    """What the log says of a write as such: its kind (`profile`, `transaction`, ...), content, and who wrote it.
+
+    `content` is asked once, and only where there is something to log.
+    """
 
     kind: str
-    payload: Mapping[str, Any]
+    content: Callable[[], Mapping[str, Any]]
     by: By
     source: Extension | None
+
+    @cached_property
+    def payload(self) -> Mapping[str, Any]:
+        return self.content()
 
     def entry(self, outcome: str, **fields: Any) -> RoutingLogEntry:
         return RoutingLogEntry(

@@ -76,7 +76,6 @@ class Incoming:
         bare = [] if self.bare is None else [Sent("", self.bare)]
         return [{"handle": one.handle, "identifier": one.identifier} for one in (*self.sent, *bare)]
 
-    @property
     def payload(self) -> dict[str, Any]:
         """The whole of it, for the log."""
         named = {} if self.named is None else {PROFILE_ID: self.named}
@@ -360,6 +359,8 @@ def _attach(
     refusals |= too_many
     pairs = [identity for identity in unknown if identity.pair not in too_many]
     points = _missing_contacts(profile, case, routed)
+    if not (pairs or points):
+        return []
     for identity in (*pairs, *points):
         identity.addressed = case.incoming.named
     common: dict[str, Any] = {

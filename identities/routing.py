@@ -58,7 +58,7 @@ def route(
     Raises Refused: `identity_taken` when a contact is another profile's, and what is wrong with fields or contacts.
     """
     payload = payload_of(sent, fields, contact, attributes)
-    write = Write("profile", payload, by, source)
+    write = Write("profile", lambda: payload, by, source)
 
     def attempt() -> Routed[Profile]:
         answers = [without_contact(answer) for answer in handles.read(sent, writer=source)]

@@ -340,9 +340,7 @@ def routed_sales(ada: Any, bo: Any, number: int) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("outcome", ROUTED)
-def test_a_routed_sale_costs_so_many_statements_and_no_more(
-    api, ada, bo, django_assert_num_queries, outcome
-) -> None:
+def test_a_routed_sale_costs_so_many_statements_and_no_more(api, ada, bo, django_assert_num_queries, outcome) -> None:
     assert api.post("/transactions", sale()).status_code == 201  # The names of time zones are asked for once.
     items = sale()["items"] * 50
 
