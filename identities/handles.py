@@ -24,6 +24,9 @@ HANDLE = Identity._meta.get_field("handle")
 # A misspelt handle is compared with so many known names, and no more.
 MOST_COMPARED = 10_000
 
+# What `BlockedIdentifier.blocks` goes by.
+BLOCKING = ("id", "handle_id", "kind", "value")
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -260,7 +263,7 @@ def _blocked(
         if "" in group  # nothing but quotes
     }
     keys = {value[:255] for group in values.values() for value in group}
-    entries = reading.instances(BlockedIdentifier, _blocking(), [list(keys)])
+    entries = reading.instances(BlockedIdentifier, _blocking(), [list(keys)], BLOCKING)
     exactly: dict[str, list[BlockedIdentifier]] = {}
     for entry in entries:
         exactly.setdefault(entry.value, []).append(entry)
@@ -284,7 +287,7 @@ def _of_folds() -> str:
 @cache
 def _blocking() -> str:
     # Two parts: asked for either kind at once, each row of the table would be compared with each of a thousand values.
-    columns = reading.columns(BlockedIdentifier)
+    columns = reading.columns(BlockedIdentifier, only=BLOCKING)
     return f"""
         SELECT {columns} FROM identities_blockedidentifier WHERE enabled AND kind = 'exact' AND value = ANY(%s)
         UNION ALL SELECT {columns} FROM identities_blockedidentifier WHERE enabled AND kind = 'regex'

@@ -27,7 +27,7 @@ from identities.moving import last_move, note_moves
 from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
 from profiles import auditing, reading
 from profiles.auditing import By
-from profiles.inserting import insert, insert_with
+from profiles.inserting import insert, insert_with, unsaved
 from profiles.models import (
     Move,
     Point,
@@ -40,6 +40,7 @@ from profiles.models import (
     TransactionItem,
 )
 from profiles.models.balance import Definition
+from profiles.models.profile import STATE
 from profiles.models.record import of_kind
 from profiles.refusing import Refused
 
@@ -51,6 +52,9 @@ Brought = Routed[Profile | None]
 DEFINITIONS: dict[type[Record], type[Definition]] = {Point: PointDefinition, Reward: RewardDefinition}
 
 MOST_PAIRS = 1_000
+
+# Of the profiles that a new record names.
+LOOKED_AT = (*STATE, "locked")
 
 # What the audit says of a record besides what changed: enough to know it by when it is gone.
 KNOWN_BY = ("external_id", "total", "name", "value_initial")
@@ -209,8 +213,11 @@ class _Case:
 
 def _made(kind: type[R], incoming: Incoming, write: Write) -> Recorded[R]:
     wanted, named = _read(incoming, write)
-    case = _Case(incoming, write, wanted, named, hold(wanted.all, profile_ids=_ids(named)))
-    row = kind(source=write.source, addressed=incoming.named, **incoming.fields)
+    # Contact points are shown by columns of the profile; without any, nothing else of it is looked at.
+    held = hold(wanted.all, profile_ids=_ids(named), only=() if wanted.contacts else LOOKED_AT)
+    case = _Case(incoming, write, wanted, named, held)
+    row = unsaved(kind, addressed=incoming.named, **incoming.fields)
+    row.source = write.source
     _keep_definition(row)
     decision = case.decide()
     routed = _bring(row, case, decision, is_kept=False)
@@ -423,7 +430,10 @@ def _write_items(row: Record, items: Sequence[Mapping[str, Any]] | None) -> bool
 
 
 def _items(row: Transaction, items: Sequence[Mapping[str, Any]]) -> list[TransactionItem]:
-    return [TransactionItem(transaction=row, position=position, **item) for position, item in enumerate(items)]
+    return [
+        unsaved(TransactionItem, transaction_id=row.pk, position=position, **item)
+        for position, item in enumerate(items)
+    ]
 
 
 def _state(row: Record) -> list[Any]:
