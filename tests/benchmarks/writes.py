@@ -31,6 +31,7 @@ CARD = "loyalty-card"
 # As many cards as are drawn from, and more sales than a second sees.
 CARDS = 5_000
 PER_SECOND = 4_000
+TURNS = 3
 
 GOAL = at_most(2.5)
 
@@ -84,11 +85,17 @@ def run(table: Table, bench: Bench) -> None:
     by = User.objects.get(username="bench").pk
     with bench.product() as address:
         for name, named in (("matched", _by_card), ("rerouted, logged", _by_another_id)):
-            # One after the other, so that both find the machine in the same mood.
-            bare = table.add(f"{name}: bare SQL", _bare(bench, cards, named, by))
-            routed = table.add(f"{name}: POST /transactions", _posted(bench, address, cards, named))
+            # In turns, so that both find the machine in the same moods.
+            turns = [(_bare(bench, cards, named, by), _posted(bench, address, cards, named)) for _turn in range(TURNS)]
+            bare = table.add(f"{name}: bare SQL", _middle([one for one, _other in turns]))
+            routed = table.add(f"{name}: POST /transactions", _middle([other for _one, other in turns]))
             table.times_as_long(f"{name}: time : bare SQL", routed, bare, GOAL)
             table.times_as_many(f"{name}: bare SQL's rate : rate", bare, routed, GOAL)
+
+
+def _middle(turns: list[Figures]) -> Figures:
+    """The turn whose rate stands in the middle."""
+    return sorted(turns, key=lambda figures: figures.per_second)[len(turns) // 2]
 
 
 def _cards(bench: Bench) -> Cards:
