@@ -11,6 +11,7 @@ from django.db import connection
 from psycopg import sql
 
 from identities import authenticating
+from identities.models import Identity
 from profiles import reading
 from tests.api.conftest import CARD, sale
 from tests.api.test_query_counts import calls, scanned
@@ -54,9 +55,14 @@ def scanned_by_kept_plan(statement: str, parameters: Any, *, seqscan: str = "on"
 
 def sales(api: Any, ada: Any) -> list[Callable[[], Any]]:
     pairs = [{"handle": CARD, "identifier": "1804974"}, {"handle": "pos", "identifier": "new"}]
+    other = str(Identity.objects.get(handle=CARD, identifier="L7").profile_id)
     return [
         lambda: api.record("transactions", sale(external_id="1", identities=pairs)),
         lambda: api.record("transactions", sale(external_id="2", profile_id=ada["id"])),
+        lambda: api.record("transactions", sale(external_id="3", profile_id=other, identities=pairs)),
+        lambda: api.record("transactions", sale(f"{CARD}:1804974", f"{CARD}:L7")),
+        lambda: api.record("transactions", sale("email:new@example.com")),
+        lambda: api.record("transactions", sale()),
         lambda: api.post("/transactions/update-create", sale(external_id="1", total=2)),
         lambda: api.post("/identities/batch", {"profile_id": ada["id"], "identities": pairs}),
         lambda: api.post("/profiles", {"identities": pairs}),
