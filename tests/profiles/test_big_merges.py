@@ -14,8 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from identities.models import Handle, Identity
 from profiles import integrity, merging
 from profiles.auditing import By
-from profiles.models import Interaction, Move, Profile, Record, Transaction
-from tests.cast import FIELDS, come, known
+from profiles.merging.rows import tables
+from profiles.models import Interaction, Move, Point, Profile, Record, Transaction
+from tests.cast import FIELDS, came, come, known, merge, undo
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +97,22 @@ def test_a_split_of_ten_thousand_identities_is_bounded_too(by: By) -> None:
     assert Move.objects.filter(cause=Move.Cause.SPLIT).count() == 30_000
     assert peak < 8 * MOST_BYTES
     assert list(integrity.broken()) == []
+
+
+def test_no_table_is_asked_of_which_nothing_moves_or_goes_home(by: By) -> None:
+    ada, again = known("loyalty-card:1", by=by), known("loyalty-card:2", by=by)
+    came(Point, "loyalty-card:2", by=by)
+
+    with CaptureQueriesContext(connection) as merged:
+        (one,) = merge(ada, again, by=by)
+    with CaptureQueriesContext(connection) as undone:
+        undo(one, by=by)
+
+    assert changed(merged) == changed(undone) == {"identities_identity", "profiles_point"}
+    assert (len(merged), len(undone)) == (20, 32)
+    assert again.points.count() == again.identities.count() == 1
+
+
+def changed(statements: CaptureQueriesContext) -> set[str]:
+    """The tables of which rows got another profile."""
+    return {table.name for table in tables() for one in statements if f"UPDATE {table.name} AS" in one["sql"]}
