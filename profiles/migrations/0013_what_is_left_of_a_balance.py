@@ -1,6 +1,6 @@
 """An index of the points and rewards of which something is left, for balances, in place of that of all of them.
 
-It is made while others write: about a second for each million rows, reading the table twice, and it waits for the
+It is made while others write: some three seconds for each million rows, which it reads twice, and it waits for the
 transactions that were under way when it began. Where it was interrupted it leaves an index that is not valid; drop that
 (`DROP INDEX CONCURRENTLY point_left_of_profile`, or `reward_left_of_profile`) and migrate again.
 """
