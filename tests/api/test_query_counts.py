@@ -140,6 +140,7 @@ def calls(ada: Any, card: int) -> list[tuple[str, Callable[[], Any]]]:
         ("profiles", lambda: lookup.profiles([pk])),
         ("identities", lambda: lookup.identities([card])),
         ("identities", lambda: lookup.identities([card], with_profile=True)),
+        ("identities_by_id", lambda: lookup.identities_by_id([card])),
         ("records", lambda: lookup.records("transaction", [1])),
         ("balances", lambda: lookup.balances(pk)),
         ("identities_of", lambda: lookup.identities_of(pk)),
