@@ -76,7 +76,7 @@ def at_once(*writes: Callable[[], Any]) -> Met:
 
 
 @contextmanager
-def meeting(writers: int, place: Any = matching, name: str = "owned", patience: float = PATIENCE) -> Iterator[None]:
+def meeting(writers: int, place: Any = matching, name: str = "owners", patience: float = PATIENCE) -> Iterator[None]:
     """Let that many writers wait for each other when they have called this for the first time.
 
     By default that is between match and lock, so that all of them have seen the same state. With little patience it
