@@ -53,7 +53,7 @@ def read(sent: Sequence[Sent], *, writer: Extension | None) -> list[Identity | R
     Out: one item for each that came in, in their order: an unsaved Identity in normal form that has passed its
     `clean()`, or the refusal (not raised, since an incoming record sets bad pairs aside and keeps the rest). A
     handle never seen is admitted as undocumented, or refused where HANDLE_POLICY says so. Two queries, however many
-    pairs, and a few more where pairs are refused or handles were renamed. Contact points are not refused here;
+    pairs, and a few more where pairs are refused. Contact points are not refused here;
     whether a request may name them is the interfaces' affair.
     """
     if not sent:
@@ -134,11 +134,12 @@ class _Catalogue:
     def __init__(self, names: Iterable[str]) -> None:
         folds = {fold_handle(storable(name)) for name in names}
         self._meant: dict[str, Handle | Refused] = {}
-        self.known = {row.fold: row for row in reading.instances(Handle, _of_folds(), [list(folds)])}
-        former = [row for row in self.known.values() if row.renamed_to_id is not None]
-        current = Handle.objects.in_bulk([row.renamed_to_id for row in former]) if former else {}
-        for row in former:
-            row.renamed_to = current[row.renamed_to_id]
+        # At once: between two questions a handle may be renamed, and its new name be a former one by the second.
+        rows = {row.name: row for row in reading.instances(Handle, _of_folds(), [list(folds)])}
+        self.known = {row.fold: row for row in rows.values() if row.fold in folds}
+        for row in self.known.values():
+            if row.renamed_to_id is not None:
+                row.renamed_to = rows[row.renamed_to_id]
 
     def current_name(self, name: str) -> str:
         """What a handle is called today, by which its blocked values stand; what is not known keeps its name."""
@@ -281,7 +282,12 @@ def _blocked(
 
 @cache
 def _of_folds() -> str:
-    return f"SELECT {reading.columns(Handle)} FROM identities_handle WHERE fold = ANY(%s)"  # noqa: S608
+    """Handles by their folds, and those that they were renamed to."""
+    return f"""
+        WITH named AS (SELECT name, renamed_to_id FROM identities_handle WHERE fold = ANY(%s))
+        SELECT {reading.columns(Handle)} FROM identities_handle
+        WHERE name IN (SELECT name FROM named UNION SELECT renamed_to_id FROM named)
+    """  # noqa: S608 - names of our own
 
 
 @cache

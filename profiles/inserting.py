@@ -60,10 +60,12 @@ def insert_with(row: models.Model, parts: Mapping[str, Sequence[models.Model]]) 
 def unsaved(model: type[M], **values: Any) -> M:
     """An unsaved row with these values in its columns, as `model(**values)` makes it, in a tenth of the time.
 
-    In: the attributes of columns, such as `handle_id`. What Django does for each keyword is most of what it takes to
+    In: the attributes of columns, such as `handle_id`, and nothing else (TypeError). What Django does for each keyword is most of what it takes to
     make a row, and rows come by the thousand; so this goes the way of a row that is unpickled.
     """
     constant, computed = _defaults(model)
+    if not values.keys() <= constant.keys():
+        raise TypeError(f"{model.__name__} has no column {', '.join(values.keys() - constant.keys())}")
     row = model.__new__(model)
     row._state = ModelState()
     row.__dict__.update(constant)

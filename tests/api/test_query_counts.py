@@ -234,7 +234,6 @@ WRITE = 9
 EXTRA = {
     "retired": 1,  # Whether somebody has the pair already.
     "against the pattern": 1,
-    "under former names": 1,  # What the handles are called today.
     "over the limit": 5,  # One comes in: match, what the profile has, the rules again, identity, audit.
 }
 

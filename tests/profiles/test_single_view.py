@@ -75,7 +75,7 @@ def test_records_of_every_kind_stand_in_one_list_newest_first(editor, ada, by, s
     buy(by, 3, total=Decimal("1234.5"), source=shopify, **sold)
     came(Interaction, card, by=by, interacted_at=NOON - DAY, name="Opened the news")
     came(Point, card, by=by, issued_at=NOON - 2 * DAY, value_remaining=Decimal("7.5"))
-    came(Reward, card, by=by, issued_at=NOON, definition=voucher, value_remaining=Decimal(0))
+    came(Reward, card, by=by, issued_at=NOON, definition_id=voucher.pk, value_remaining=Decimal(0))
 
     assert happened(editor, ada) == [
         "Nov. 25, 2026, noon Reward: Birthday voucher all used AUD\xa05.00 staff loyalty-card 1804974".replace(
