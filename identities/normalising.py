@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable
@@ -27,6 +28,12 @@ INVISIBLE = re.compile(
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 NOT_DIGITS = re.compile("[^0-9]")
+
+# What stands before the @ of nearly every address, and is taken as it is (RFC 5321, 4.1.2 and 4.5.3.1).
+PLAIN_LOCAL_PART = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
+PLAIN_DOMAIN = re.compile(r"[A-Za-z0-9.-]{1,253}")
+LONGEST_LOCAL_PART = 64
+LONGEST_ADDRESS = 254
 
 # A number that a person may have typed, before the phone library is asked to read it; it would read far more.
 LOOKS_LIKE_A_PHONE = re.compile(r"[+(]?[\d(][\d\s().\-\u2010-\u2015\u2212/]{3,40}")
@@ -59,8 +66,29 @@ def email(text: str) -> str:
 
     Special top-level names are left alone where only tests use them; nothing asks the network.
     """
+    local, _at, domain = text.strip().partition("@")
+    if len(local) <= LONGEST_LOCAL_PART and PLAIN_LOCAL_PART.fullmatch(local):
+        known = _plain_domain(domain)
+        if known is not None and len(local) + 1 + len(known) <= LONGEST_ADDRESS:
+            return f"{local.lower()}@{known}"
+    return _read_email(exact(text))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _plain_domain(domain: str) -> str | None:
+    """The normal form of a domain of letters, digits, dots and hyphens, if it is one. Customers share a few of them,
+    and to read an address takes fifty times as long as to look its domain up."""
+    if not PLAIN_DOMAIN.fullmatch(domain):
+        return None
     try:
-        address = email_validator.validate_email(exact(text), check_deliverability=False, test_environment=True)
+        return _read_email(f"a@{domain}").removeprefix("a@")
+    except ValidationError:
+        return None
+
+
+def _read_email(text: str) -> str:
+    try:
+        address = email_validator.validate_email(text, check_deliverability=False, test_environment=True)
     except email_validator.EmailNotValidError as error:
         raise ValidationError(_("This is not an e-mail address."), code="invalid_identifier") from error
     local = unicodedata.normalize("NFC", address.local_part.casefold())

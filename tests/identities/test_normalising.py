@@ -284,3 +284,40 @@ def test_10_kb_are_refused_and_logged_by_their_beginning(ada: Profile, by: By) -
     assert RoutingLogEntry.objects.get().identifier == "\U0001f6d2" * 255
     assert lookup.search("loyalty-card", long.identifier) is None
     assert not matching.search(long.identifier).exists()
+
+
+LABELS = st.sampled_from(
+    [
+        "a",
+        "b2",
+        "Example",
+        "xn--bcher-kva",
+        "xn--",
+        "ab--c",
+        "-a",
+        "a-",
+        "",
+        "local",
+        "test",
+        "COM",
+        "com",
+        "x" * 63,
+        "x" * 64,
+    ]
+)
+LOCALS = st.text("abZ09_+-.'\"@ ", min_size=1, max_size=6) | st.sampled_from(
+    ["postmaster", "Admin", "x" * 64, "x" * 65, "a..b", ".a", "\u00e9a"]
+)
+
+
+@given(LOCALS, st.lists(LABELS, max_size=5))
+def test_an_address_of_plain_letters_is_read_as_any_other(local, labels):
+    text = f"{local}@{'.'.join(labels)}"
+
+    def read(reader):
+        try:
+            return reader(text)
+        except ValidationError as error:
+            return error.messages
+
+    assert read(normalising.email) == read(lambda text: normalising._read_email(normalising.exact(text)))
