@@ -8,7 +8,7 @@ from profiles.models.duplicate_pair import DuplicatePair, DuplicatePairQuerySet
 from profiles.models.interaction import Interaction
 from profiles.models.merge import Merge, TakenRows
 from profiles.models.move import Move
-from profiles.models.profile import Profile, ProfileQuerySet, fold_name
+from profiles.models.profile import Profile, ProfileQuerySet, fold_name, is_birth_date
 from profiles.models.record import Record
 from profiles.models.transaction import Transaction, TransactionItem
 
@@ -38,4 +38,5 @@ __all__ = [
     "Transaction",
     "TransactionItem",
     "fold_name",
+    "is_birth_date",
 ]

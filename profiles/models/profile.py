@@ -30,6 +30,20 @@ def fold_name(text: str) -> str:
     return " ".join(folded.split())[:255]
 
 
+def is_birth_date(year: int | None, month: int | None, day: int | None) -> bool:
+    """Whether a calendar has a day of these parts.
+
+    Parts may be missing (a shop often knows only day and month): 2000 stands in for the year, having a 29 February,
+    and January for the month, having 31 days.
+    """
+    parts = (year, 2000), (month, 1), (day, 1)
+    try:
+        datetime.date(*(default if part is None else part for part, default in parts))
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
 class ProfileQuerySet(models.QuerySet["Profile"]):
     # Whether a search has left out some of what it found, so that counting these rows does not tell how many.
     is_cut = False
@@ -230,17 +244,10 @@ class Profile(models.Model):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
-        """Refuse a birth date that no calendar has.
-
-        Parts may be missing (a shop often knows only day and month): 2000 stands in for the year, having a 29
-        February, and January for the month, having 31 days.
-        """
-        parts = (self.birth_year, 2000), (self.birth_month, 1), (self.birth_day, 1)
-        try:
-            datetime.date(*(default if part is None else part for part, default in parts))
-        except (ValueError, OverflowError) as error:
+        """Refuse a birth date that no calendar has."""
+        if not is_birth_date(self.birth_year, self.birth_month, self.birth_day):
             fault = ValidationError(_("There is no such birth date."), code="invalid")
-            raise ValidationError({"birth_day": fault}) from error
+            raise ValidationError({"birth_day": fault})
 
     @property
     def full_name(self) -> str:

@@ -53,6 +53,7 @@ from profiles.serializers.profile import (
     RefusedPairSerializer,
     RoutingSerializer,
     SearchIdSerializer,
+    columns_among,
     told,
 )
 from profiles.serializers.records import (
@@ -125,5 +126,6 @@ __all__ = [
     "UndoSerializer",
     "UpsertTransactionSerializer",
     "Values",
+    "columns_among",
     "told",
 ]

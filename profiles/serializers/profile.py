@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -208,28 +209,8 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
         return {name: self.validated_data[name] for name in CONTACTS if name in self.validated_data}
 
     def fields_of(self, profile: Profile | None = None) -> dict[str, Any]:
-        """The columns of Profile among what was sent.
-
-        A client that sends back a whole object with only one of `birth_date` and its parts changed means the one
-        that it changed, so a `birth_date` that the profile has already says nothing.
-        """
-        fields = {name: value for name, value in self.validated_data.items() if name not in NOT_COLUMNS}
-        if fields.get("attributes") == {}:
-            del fields["attributes"]  # names nothing; null empties them
-        birth_date: datetime.date | None = fields.pop("birth_date", None)
-        had = None if profile is None else (profile.birth_year, profile.birth_month, profile.birth_day)
-        if birth_date is not None:
-            parts = (birth_date.year, birth_date.month, birth_date.day)
-            if parts != had:
-                fields |= zip(("birth_year", "birth_month", "birth_day"), parts, strict=True)
-        elif "birth_date" in self.validated_data and had is not None and None not in had:
-            fields |= dict.fromkeys(("birth_year", "birth_month", "birth_day"))
-        empty: dict[str, Any] = {"tags": [], "attributes": {}}
-        numbers = {"birth_year", "birth_month", "birth_day"}
-        return {
-            name: empty.get(name, "") if value is None and name not in numbers else value
-            for name, value in fields.items()
-        }
+        """The columns of Profile among what was sent (`columns_among`)."""
+        return columns_among(self.validated_data, profile)
 
     def sent(self, profile: Profile) -> dict[str, Any]:
         """What a PUT to the id of this profile says: fields, contact points and custom attributes.
@@ -244,6 +225,30 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
             contact = {name: value for name, value in contact.items() if (value or "") != getattr(profile, name)}
             fields = _differing(fields, profile)
         return {"fields": fields, "contact": contact, "attributes": custom}
+
+
+def columns_among(validated: Mapping[str, Any], profile: Profile | None = None) -> dict[str, Any]:
+    """The columns of Profile among the validated fields of one that was sent.
+
+    A client that sends back a whole object with only one of `birth_date` and its parts changed means the one that it
+    changed, so a `birth_date` that the profile has already says nothing.
+    """
+    fields = {name: value for name, value in validated.items() if name not in NOT_COLUMNS}
+    if fields.get("attributes") == {}:
+        del fields["attributes"]  # names nothing; null empties them
+    birth_date: datetime.date | None = fields.pop("birth_date", None)
+    had = None if profile is None else (profile.birth_year, profile.birth_month, profile.birth_day)
+    if birth_date is not None:
+        parts = (birth_date.year, birth_date.month, birth_date.day)
+        if parts != had:
+            fields |= zip(("birth_year", "birth_month", "birth_day"), parts, strict=True)
+    elif "birth_date" in validated and had is not None and None not in had:
+        fields |= dict.fromkeys(("birth_year", "birth_month", "birth_day"))
+    empty: dict[str, Any] = {"tags": [], "attributes": {}}
+    numbers = {"birth_year", "birth_month", "birth_day"}
+    return {
+        name: empty.get(name, "") if value is None and name not in numbers else value for name, value in fields.items()
+    }
 
 
 def _differing(fields: dict[str, Any], profile: Profile) -> dict[str, Any]:
