@@ -6,6 +6,7 @@ from identities.models.extension import Extension
 from identities.models.handle import BUILT_IN, EMAIL, MOBILE_PHONE, BlockedIdentifier, Handle, bare, fold_handle
 from identities.models.idempotency_record import IdempotencyRecord
 from identities.models.identity import UNSET, Identity, IdentityQuerySet, Pair, brought
+from identities.models.import_run import ImportRun
 from identities.models.routing_log import RoutingLogEntry
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "IdempotencyRecord",
     "Identity",
     "IdentityQuerySet",
+    "ImportRun",
     "Pair",
     "RoutingLogEntry",
     "bare",
