@@ -66,7 +66,8 @@ def world(api: Caller) -> list[str]:
         for name, email, number in (("Ada", "ada@example.com", "1"), ("", "", "2"), ("Bo", "bo@example.com", "3"))
     ]
     deleted, merged = (
-        api.profile(first_name=name, identities=[{"handle": "staff-number", "identifier": name}])["id"] for name in "45"
+        api.profile(first_name=name, identities=[{"handle": "staff-number", "identifier": name}])["id"]
+        for name in "45"
     )
     assert api.delete(f"/profiles/{deleted}").status_code == 204
     body = {"source_profile_id": merged, "destination_profile_id": profiles[0]}
