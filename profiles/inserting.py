@@ -61,7 +61,7 @@ def unsaved(model: type[M], **values: Any) -> M:
     """An unsaved row with these values in its columns, as `model(**values)` makes it, in a tenth of the time.
 
     In: the attributes of columns, such as `handle_id`; anything else is a TypeError. What Django does for each keyword
-    is most of what it takes to make a row, and rows come by the thousand; so this goes the way of one that is unpickled.
+    is most of what it takes to make a row, and rows come by the thousand; so it is made as one that is unpickled.
     """
     constant, computed = _defaults(model)
     if not values.keys() <= constant.keys():
