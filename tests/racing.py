@@ -99,9 +99,9 @@ def meeting(writers: int, place: Any = matching, name: str = "owners", patience:
         yield
 
 
-def alternate(round_: int, writers: int) -> Any:
+def alternate(round_: int, writers: int, place: Any = matching, name: str = "owners") -> Any:
     """Every other round the writers are made to meet; in the rest they meet as they will."""
-    return nullcontext() if round_ % 2 else meeting(writers)
+    return nullcontext() if round_ % 2 else meeting(writers, place, name)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg.errors
 import pytest
 
-from identities import adding, cataloguing, holding, moving, releasing
+from identities import adding, cataloguing, handles, holding, moving, releasing
 from identities.adding import Added, Answer, Row
 from identities.models import Handle, Identity, RoutingLogEntry
 from identities.models.handle import HandleQuerySet
@@ -68,7 +68,8 @@ def test_batches_for_the_same_profiles_in_opposite_order_wait_for_each_other(
         there = [(ada, f"pos:a{round_}"), (ada_again, f"pos:b{round_}"), (ada, f"till:c{round_}")]
         back = [(ada_again, f"pos:d{round_}"), (ada, f"pos:e{round_}"), (ada_again, f"till:f{round_}")]
 
-        with alternate(round_, 2):
+        # Where they read the catalogue: of an unknown handle the second one waits for the first before it matches.
+        with alternate(round_, 2, handles, "read"):
             met = at_once(lambda rows=there: batch(*rows, by=by), lambda rows=back: batch(*rows, by=by))
 
         assert met.errors == []
@@ -90,7 +91,7 @@ def test_many_batches_of_a_few_pairs_leave_each_with_one_owner(
             ]
 
         lists = [rows() for _writer in range(4)]
-        with alternate(round_, 4):
+        with alternate(round_, 4, handles, "read"):
             met = at_once(*[lambda mine=mine: batch(*mine, by=by) for mine in lists])
 
         for mine, answers in zip(lists, met, strict=True):
@@ -180,7 +181,7 @@ def test_batches_with_one_unknown_handle_in_two_spellings_agree_on_one(
 ) -> None:
     for round_ in range(rounds):
         name = f"new{round_}"
-        with alternate(round_, 2):
+        with alternate(round_, 2, handles, "read"):
             met = at_once(
                 lambda name=name: batch((ada, f"{name}:1"), (ada, f"{name}:2"), by=by),
                 lambda name=name: batch((ada_again, f"{name[:3]}-{name[3:]}:1"), (ada_again, "pos:1"), by=by),
