@@ -299,9 +299,19 @@ def test_a_write_costs_the_same_for_one_released_pair_and_for_fifty(api, django_
 def test_a_balance_reads_none_of_the_points_that_are_spent(ada) -> None:
     now = timezone.now()
     common = {"profile_id": ada["id"], "value_initial": 1, "issued_at": now}
-    Point.objects.bulk_create(Point(**common, value_remaining=number < 3) for number in range(3_000))
-    Reward.objects.bulk_create(Reward(**common, value_remaining=number < 3) for number in range(3_000))
+    Point.objects.bulk_create(Point(**common, value_remaining=1) for _number in range(3))
+    Reward.objects.bulk_create(Reward(**common, value_remaining=1) for _number in range(3))
     with connection.cursor() as cursor:
+        for table in ("profiles_point", "profiles_reward"):
+            # Spent ones like them, by the ten thousand.
+            cursor.execute(
+                f"""
+                INSERT INTO {table} SELECT made.* FROM {table} AS one,
+                generate_series(1, 7000) AS number, LATERAL jsonb_populate_record(one, jsonb_build_object(
+                    'id', nextval(pg_get_serial_sequence('{table}', 'id')), 'value_remaining', number * 0
+                )) AS made
+                """
+            )
         cursor.execute("ANALYZE profiles_point, profiles_reward")
 
     for call in (lambda: lookup.balances(ada["id"]), lambda: lookup.profile(ada["id"])):
