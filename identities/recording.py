@@ -121,9 +121,19 @@ def record(
 
     tries = itertools.count()
 
+    def on_file() -> R | None:
+        return _on_file(kind, incoming.fields.get("external_id"), source)
+
     def attempt() -> Recorded[R]:
-        # Only once it has been found that there is one, or was: nearly every record is new.
-        existing = _on_file(kind, incoming.fields.get("external_id"), source) if next(tries) else None
+        # Looked for only once there is reason to: nearly every record is new.
+        if next(tries) == 0:
+            try:
+                return _made(kind, incoming, write)
+            except (Profile.DoesNotExist, Refused):
+                if on_file() is None:
+                    raise
+                raise Changed from None
+        existing = on_file()
         if existing is not None and not upsert:
             raise _exists(existing)
         if existing is not None:

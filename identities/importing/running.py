@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-from django.db import connection, transaction
+import psycopg.errors
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from identities.holding import Busy, settle
@@ -102,7 +103,6 @@ def bring_in(
     written. The result is that of `rows.write` of each row in the order of the file. Raises Overtaken, and Busy when
     even single rows lost every race; whatever ends this, the run goes on from the last chunk that is in.
     """
-    errors.cut(run.errors_offset)
     for chunk in _ahead(rows, run, names):
         _bring_in(run, chunk, errors=errors, watch=watch, by=by)
         if is_tried_out:
@@ -168,6 +168,7 @@ def _write(run: ImportRun, chunk: _Chunk, *, errors: ErrorFile, by: By) -> int:
             # What has made this start over may be a rule that has changed, by which the rows were read.
             chunk.catalogue = Catalogue(writer=run.source, names=chunk.catalogue.names)
             chunk.rows = chunk.catalogue.prepare(one.row for one in chunk.rows)
+        _claim(run)
         errors.cut(run.errors_offset)
         planned = planning.plan(chunk.rows)
         # In key order and at once, as every writer does it.
@@ -198,9 +199,21 @@ def _outcomes(
     return [Outcome("matched")] * len(rows)
 
 
-def _advance(run: ImportRun, last: Row, counts: dict[str, int], errors_offset: int) -> dict[str, Any]:
-    """Note that all is in up to this row, unless somebody else has done so. Returns what was noted."""
-    progress = {"offset": last.end, "line": last.lines, "errors_offset": errors_offset, "counts": dict(counts)}
-    if not ImportRun.objects.filter(pk=run.pk, offset=run.offset, finished_at=None).update(**progress):
+def _claim(run: ImportRun) -> None:
+    """Keep other processes from the run and its error file up to the commit. Raises Overtaken if one was faster."""
+    rows = ImportRun.objects.select_for_update(no_key=True, nowait=True)
+    try:
+        claimed = rows.filter(pk=run.pk, offset=run.offset, finished_at=None).first()
+    except OperationalError as error:
+        if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            raise Overtaken from error
+        raise
+    if claimed is None:
         raise Overtaken
+
+
+def _advance(run: ImportRun, last: Row, counts: dict[str, int], errors_offset: int) -> dict[str, Any]:
+    """Note that all is in up to this row. Returns what was noted."""
+    progress = {"offset": last.end, "line": last.lines, "errors_offset": errors_offset, "counts": dict(counts)}
+    ImportRun.objects.filter(pk=run.pk).update(**progress)
     return progress

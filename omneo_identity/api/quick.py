@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from identities.models import ApiToken
 from omneo_identity.api.auth import bearer
@@ -26,7 +26,7 @@ Quick = Callable[[Mapping[str, str], ApiToken], str | None]
 MOST_KINDS = 100
 
 # Headers that say something of one answer.
-OF_ONE_ANSWER = {"content-length", "x-request-id"}
+OF_ONE_ANSWER = {"content-length", "x-request-id", "set-cookie"}
 
 
 def quickly(application: WSGIApplication, quick: Mapping[str, Quick]) -> WSGIApplication:
@@ -68,6 +68,9 @@ def _query(environ: WSGIEnvironment) -> dict[str, str] | None:
         return None
     if "HTTP_TRANSFER_ENCODING" in environ or "HTTP_AUTHORIZATION" not in environ or not text.isascii():
         return None
+    if "HTTP_COOKIE" in environ:
+        # A browser's: what Django answers to its session is nobody else's.
+        return None
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=10)
     except ValueError:
@@ -82,7 +85,8 @@ def _data(quick: Quick, query: Mapping[str, str], authorization: str) -> str | N
     try:
         token = bearer(authorization)
         return quick(query, token) if token is not None and token.rate_limit is None else None
-    except DatabaseError:
+    except Exception:
+        # The application meets it again, and answers for it and logs it as it does.
         return None
     finally:
         # What Django does when a request begins and ends.
@@ -95,7 +99,9 @@ def _learning(
     """Note the headers of an answer that is good."""
 
     def call(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
-        if status == "200 OK" and len(known) < MOST_KINDS:
+        if status == "200 OK":
+            if len(known) >= MOST_KINDS:
+                known.pop(next(iter(list(known))), None)
             known[kind] = [(name, value) for name, value in headers if name.lower() not in OF_ONE_ANSWER]
         return start_response(status, headers, *more)
 

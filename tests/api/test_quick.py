@@ -234,8 +234,36 @@ def test_a_caller_who_plays_with_the_host_fills_no_memory(monkeypatch, settings,
     for _round in range(2):
         for number in range(10):
             assert get(SEARCH, served=served, HTTP_HOST=f"host{number}.example").status == 200
+    assert len(seen) == 20
 
-    assert len(seen) == 17
+    for _again in range(2):
+        get(SEARCH, served=served, HTTP_HOST="crm.example.com")
+    assert len(seen) == 21, "whoever comes later is learned all the same"
+
+
+def test_what_django_answers_to_one_browser_goes_to_nobody_else(settings, get, ada, seen) -> None:
+    served = quickly(get_wsgi_application(), QUICK)
+    odd = f"{settings.SESSION_COOKIE_NAME}=x"
+
+    first = get(SEARCH, served=served, HTTP_COOKIE=odd)
+    assert "Set-Cookie" in first.headers, "Django takes back a session that cannot be one"
+    for _later in range(2):
+        assert "Set-Cookie" not in get(SEARCH, served=served).headers
+    assert "Set-Cookie" in get(SEARCH, served=served, HTTP_COOKIE=odd).headers
+    assert len(seen) == 3
+
+
+def test_a_fault_on_the_short_way_is_told_by_the_view(warm, monkeypatch) -> None:
+    search, faults = lookup.search, [RuntimeError("ours")]
+
+    def fail_once(*args, **kwargs):
+        if faults:
+            raise faults.pop()
+        return search(*args, **kwargs)
+
+    monkeypatch.setattr(lookup, "search", fail_once)
+
+    assert warm(SEARCH).status == 200
 
 
 def test_the_request_id_and_the_access_log_are_the_same(warm, caplog) -> None:

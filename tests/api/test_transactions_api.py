@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from decimal import Decimal
 from typing import Any
 
@@ -936,3 +937,15 @@ def test_an_extensions_transactions_are_its_own_source(shopify) -> None:
 
     assert (made["source"], made["routing"]["outcome"]) == ("shopify", "created")
     assert Transaction.objects.get().source == Extension.objects.get(pk="shopify")
+
+
+def test_a_known_external_id_is_told_before_an_unknown_profile(api, ada) -> None:
+    there = api.record("transactions", sale(external_id="T7-1", profile_id=ada["id"]))
+
+    response = api.post("/transactions", sale(external_id="T7-1", profile_id=str(uuid.uuid4())))
+
+    assert (response.status_code, response.json()["code"], response.json()["id"]) == (
+        422,
+        "record_exists",
+        there["id"],
+    )

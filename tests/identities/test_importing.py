@@ -322,3 +322,24 @@ def test_empty_files_are_refused_and_files_of_a_header_bring_nothing(file):
         bring_in(file())
     assert "0 rows" in bring_in(file("first_name,pos"))
     assert "0 rows" in bring_in(file(name="people.ndjson"))
+
+
+def test_a_file_that_somebody_is_mending_is_moved_out_of_the_way(file) -> None:
+    path = file("first_name,pos", "Ada,null\u200b", "Bo,1")
+    bring_in(path)
+    (left,) = path.parent.glob("*.errors.csv")
+    left.write_text("mended by hand\n")
+
+    bring_in(path, "--dry-run")
+
+    (kept,) = path.parent.glob("*.errors.1.csv")
+    assert kept.read_text() == "mended by hand\n"
+
+
+def test_the_file_itself_cannot_be_the_one_for_its_errors(file) -> None:
+    path = file("first_name,pos", "Ada,1")
+
+    with pytest.raises(CommandError, match="is the file itself"):
+        bring_in(path, "--errors", str(path))
+
+    assert path.exists() and not Profile.objects.exists()

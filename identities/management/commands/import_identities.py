@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,10 @@ refused."""
                 )
                 self.stderr.write(said)
             return run
-        errors = options["errors"] or rows.path.with_name(f"{rows.path.name}.errors.{rows.format}")
+        errors: Path = options["errors"] or rows.path.with_name(f"{rows.path.name}.errors.{rows.format}")
+        if errors.resolve() == rows.path.resolve():
+            raise CommandError(f"{errors} is the file itself: name another one for what does not come in.")
+        self._keep(errors)
         offset, line = rows.start
         return importing.start(
             fingerprint,
@@ -137,6 +141,15 @@ refused."""
             by=by,
             source=rows.source,
         )
+
+    def _keep(self, errors: Path) -> None:
+        """Move a file that an earlier import has left out of the way: somebody may be mending it."""
+        if not errors.exists():
+            return
+        free = (errors.with_name(f"{errors.stem}.{number}{errors.suffix}") for number in count(1))
+        kept = next(path for path in free if not path.exists())
+        errors.rename(kept)
+        self.stderr.write(f"{errors} was there from an earlier import; it is {kept} now.")
 
     def _bring_in(self, run: ImportRun, rows: Rows, by: By, *, is_dry: bool, is_quiet: bool) -> None:
         errors: ErrorFile = rows.errors(Path(run.errors_path))
