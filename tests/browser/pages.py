@@ -109,7 +109,7 @@ def fill_records(ada: Profile, by: By) -> None:
         )
     came(Interaction, card, by=by, description="She was friendly.", meta={"mood": "good"})
     came(Point, card, by=by, expires_at=noon + datetime.timedelta(days=9))
-    came(Reward, card, by=by, definition=RewardDefinition.objects.create(name="Birthday", handle="birthday"))
+    came(Reward, card, by=by, definition_id=RewardDefinition.objects.create(name="Birthday", handle="birthday").pk)
     came(Transaction, card, his, "pos-customer:55", by=by, receipt_ref="both")
     came(Transaction, card, named=bo.pk, by=by)
     moved = came(Transaction, "pos:null", by=by)
