@@ -97,9 +97,7 @@ def _parts() -> list[tuple[Any, list[str], slice]]:
 
 @cache
 def _statement() -> str:
-    columns = ", ".join(
-        f'"{model._meta.model_name}".{field.column}' for model in _MODELS for field in model._meta.concrete_fields
-    )
+    columns = ", ".join(reading.columns(model, f'"{model._meta.model_name}"') for model in _MODELS)
     return f"""
         SELECT {columns} FROM identities_apitoken AS apitoken
         JOIN auth_user AS "user" ON "user".id = apitoken.user_id

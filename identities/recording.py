@@ -10,7 +10,6 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +21,7 @@ from identities.attaching import attach, over_limit
 from identities.deciding import PROFILE_ID, Decision, Named, Wanted
 from identities.handles import Sent
 from identities.holding import Changed, Held, hold, settle
+from identities.incoming import Incoming
 from identities.models import Extension, Identity, Pair, brought
 from identities.moving import last_move, note_moves
 from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
@@ -58,45 +58,6 @@ LOOKED_AT = (*STATE, "locked")
 
 # What the audit says of a record besides what changed: enough to know it by when it is gone.
 KNOWN_BY = ("external_id", "total", "name", "value_initial")
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A record as it came in: its columns, its items, and whom it names.
-
-    `sent` are the pairs in the order of API.md 4: that of `profile_id_handle`, then `identities[]`. `named` is the
-    profile id, `bare` an identifier without a handle.
-    """
-
-    fields: Mapping[str, Any]
-    items: Sequence[Mapping[str, Any]] | None = None
-    sent: Sequence[Sent] = ()
-    named: uuid.UUID | None = None
-    bare: str | None = None
-
-    @property
-    def pairs(self) -> list[dict[str, str]]:
-        """The identities as they were sent, for the record and the log to keep."""
-        bare = [] if self.bare is None else [Sent("", self.bare)]
-        return [{"handle": one.handle, "identifier": one.identifier} for one in (*self.sent, *bare)]
-
-    def payload(self) -> dict[str, Any]:
-        """The whole of it, for the log."""
-        named = {} if self.named is None else {PROFILE_ID: self.named}
-        items = {} if self.items is None else {"items": list(self.items)}
-        return {"identities": self.pairs, **named, **_without_zeros({**self.fields, **items})}
-
-
-def _without_zeros(value: Any) -> Any:
-    """The same with amounts as people write them: 313.5, and not 313.500000."""
-    match value:
-        case Decimal():
-            return Decimal(format(value.normalize(), "f"))
-        case dict():
-            return {name: _without_zeros(inner) for name, inner in value.items()}
-        case list():
-            return [_without_zeros(inner) for inner in value]
-    return value
 
 
 @dataclass(frozen=True, slots=True)

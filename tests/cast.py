@@ -12,9 +12,10 @@ import pytest
 
 from identities import adding, recording, routing
 from identities.handles import Sent
+from identities.incoming import Incoming
 from identities.models import BUILT_IN, Extension, Identity
 from identities.outcomes import Routed
-from identities.recording import Incoming, Recorded
+from identities.recording import Recorded
 from profiles import integrity, merging
 from profiles.auditing import By
 from profiles.models import (

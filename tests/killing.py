@@ -1,4 +1,4 @@
-"""Processes of their own on the test's database, stopped in the middle of a write and killed there."""
+"""Processes of their own on the test's database, stopped in the middle of a write and killed there; and connections."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psycopg
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 
 from tests.racing import somebody_waits
 from tests.working import environment
@@ -79,3 +80,12 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes] |
         assert process is None or process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def lose_the_connection() -> None:
+    """What a restart of the server, or a firewall, does to a connection that is kept."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        ((pid,),) = cursor.fetchall()
+    with psycopg.connect(**connections["default"].get_connection_params()) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])

@@ -105,20 +105,21 @@ def alternate(round_: int, writers: int, place: Any = matching, name: str = "own
 
 
 @contextmanager
-def meanwhile(other: Callable[[], Any]) -> Iterator[None]:
-    """Let something else begin and end between the first match of this thread and its lock."""
-    here, owners = threading.get_ident(), matching.owners
+def meanwhile(other: Callable[[], Any], place: Any = matching, name: str = "owners") -> Iterator[None]:
+    """Let something else begin and end when this thread has called this for the first time: by default, between its
+    match and its lock."""
+    here, function = threading.get_ident(), getattr(place, name)
     happened: list[bool] = []
 
-    def called(pairs: Any) -> Any:
-        answer = owners(pairs)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        answer = function(*args, **kwargs)
         if threading.get_ident() == here and not happened:
             happened.append(True)
             at_once(other)
         return answer
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(matching, "owners", called)
+        patched.setattr(place, name, called)
         yield
     assert happened
 

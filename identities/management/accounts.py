@@ -27,11 +27,16 @@ def by(options: Mapping[str, Any], account: str) -> By:
         if user is None:
             raise CommandError(f"There is no account {username}.")
         return By(user)
+    return By(own(account))
+
+
+def own(account: str) -> User:
+    """An account that a command writes as, made when there is none."""
     user, created = User.objects.get_or_create(username=account)
     if created:
         user.set_unusable_password()
         user.save(update_fields=["password"])
-    return By(user)
+    return user
 
 
 def source(slug: str | None) -> Extension | None:

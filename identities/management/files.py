@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import orjson
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException, ValidationError
 
+from identities.exporting import CSV, NDJSON
 from identities.importing import Row
 from identities.management import reading
 from identities.management.mending import CsvErrors, Errors, NdjsonErrors
@@ -21,7 +23,6 @@ from identities.models import Extension, Handle
 from omneo_identity.api import parsers
 from profiles.refusing import Refused
 
-CSV, NDJSON = "csv", "ndjson"
 ENDINGS = {".csv": CSV, ".tsv": CSV, ".ndjson": NDJSON, ".jsonl": NDJSON}
 DELIMITERS = ",;\t|"
 
@@ -37,7 +38,7 @@ class WrongFile(Exception):
     """The file as a whole cannot be read, in sentences."""
 
 
-class Rows:
+class Rows(ABC):
     """A file of rows, open for reading. `start` is where its first row begins: bytes and lines before it."""
 
     format: str
@@ -62,12 +63,13 @@ class Rows:
         digest.update(orjson.dumps(how))
         return digest.hexdigest()
 
+    @abstractmethod
     def rows(self, offset: int, line: int) -> Iterator[Row]:
         """The rows from there on, which must be where one begins. One that cannot be read says why."""
-        raise NotImplementedError
 
+    @abstractmethod
     def errors(self, path: Path) -> Errors:
-        raise NotImplementedError
+        """The file for those that do not come in."""
 
 
 class CsvRows(Rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from omneo_identity.api import parsers
 from omneo_identity.api.renderers import dumps
 
 
-class Errors:
+class Errors(ABC):
     """Such a file, which comes into being with the first row (`importing.ErrorFile`)."""
 
     def __init__(self, path: Path) -> None:
@@ -49,8 +50,8 @@ class Errors:
     def _head(self) -> bytes:
         return b""
 
-    def _line(self, row: Row, code: str, message: str) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _line(self, row: Row, code: str, message: str) -> bytes: ...
 
 
 class CsvErrors(Errors):

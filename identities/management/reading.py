@@ -14,6 +14,7 @@ from identities import handles
 from identities.handles import Sent
 from identities.importing import Row
 from identities.models import Extension, Handle, fold_handle
+from identities.serializers import MOST_PLAIN, plain_pair
 from omneo_identity.api import parsers
 from omneo_identity.api.errors import first_fault
 from omneo_identity.api.fields import IdentifierField, StrictText, StrictUUID
@@ -31,14 +32,12 @@ FIELDS: Mapping[str, serializers.Field] = NewProfileSerializer().fields
 # Trimmed text, with its longest. What is printable and no longer than that passes as it is.
 TEXTS = {name: one.max_length for name, one in FIELDS.items() if type(one) is StrictText and one.trim_whitespace}
 LONGEST_CONTACT = 255  # more than that no contact point has
-LONGEST_PLAIN = 2_000
 # Fields of which people share the values, so that each is read once.
 REPEATED = ("birth_date", "birth_year", "birth_month", "birth_day", "profile_type")
 
 PROFILE_ID, HANDLE, IDENTIFIER = "profile_id", "handle", "identifier"
-PAIR = {HANDLE, IDENTIFIER}
 MARKS = ("is_active", "is_primary")
-PAIR_WITH_MARKS = {*PAIR, *MARKS}
+PAIR_WITH_MARKS = {HANDLE, IDENTIFIER, *MARKS}
 
 # What a file of errors adds to a row, and what is passed over where such a file is brought in again.
 ERROR_COLUMNS = ("error_line", "error_code", "error_message")
@@ -116,14 +115,16 @@ class Draft:
             if name in CONTACTS and len(value) <= LONGEST_CONTACT:
                 self.contact[name] = value
                 return
-        if name == "identities" and type(value) is list and all(map(self._is_plain_pair, value)):
-            self.sent += [Sent(**one) for one in value]
-            return
+        if name == "identities" and type(value) is list:
+            plain = [_plain_sent(one) for one in value]
+            if None not in plain:
+                self.sent += [one for one in plain if one is not None]
+                return
         self.rest[name] = value
 
     def take_pair(self, handle: str, identifier: Any) -> None:
         """Take a pair whose handle is a column. A number is taken as its text."""
-        if type(identifier) is not str or len(identifier) > LONGEST_PLAIN:
+        if type(identifier) is not str or len(identifier) > MOST_PLAIN:
             identifier = _validated({handle: identifier}, {handle: _identifier})[handle]
         self.sent.append(Sent(handle, identifier))
 
@@ -146,19 +147,14 @@ class Draft:
             raise refused(error) from error
         return Row(line, lines, end, raw, self.sent, profile_id=key, change=functools.partial(_sent, body))
 
-    @staticmethod
-    def _is_plain_pair(value: Any) -> bool:
-        return (
-            type(value) is dict
-            and PAIR <= value.keys() <= PAIR_WITH_MARKS
-            and type(value[HANDLE]) is type(value[IDENTIFIER]) is str
-            and value[HANDLE].isprintable()
-            and value[HANDLE].strip() == value[HANDLE] != ""
-            and len(value[HANDLE]) <= 255
-            and len(value[IDENTIFIER]) <= LONGEST_PLAIN
-            and value[IDENTIFIER].isprintable()
-            and all(type(value[name]) is bool for name in MARKS if name in value)
-        )
+
+def _plain_sent(value: Any) -> Sent | None:
+    """A pair with its marks, when there is nothing about it that the fields must look at."""
+    pair = plain_pair(value)
+    if pair is None or not value.keys() <= PAIR_WITH_MARKS:
+        return None
+    marks = {name: value[name] for name in MARKS if name in value}
+    return Sent(**pair, **marks) if all(type(mark) is bool for mark in marks.values()) else None
 
 
 def _sent(body: ProfileChangeSerializer, profile: Profile) -> Mapping[str, Any]:

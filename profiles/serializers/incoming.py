@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from identities.handles import Sent
-from identities.recording import Incoming
+from identities.incoming import Incoming
 from identities.serializers import ADA
 from omneo_identity.api.fields import BoundedListField, IdentifierField, InstantField, StrictText, StrictUUID
 from omneo_identity.api.instants import instant, instant_text

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from identities.handles import Sent
-from identities.recording import Incoming
+from identities.incoming import Incoming
 from identities.serializers import ADA
 from omneo_identity.api.fields import (
     AmountField,

@@ -11,8 +11,8 @@ import pytest
 from django.utils import timezone
 
 from identities import recording
+from identities.incoming import Incoming
 from identities.models import Identity
-from identities.recording import Incoming
 from profiles.models import Interaction, Point, Record, Reward, Transaction
 from tests.api.conftest import Caller, conflict, not_found, refused
 from tests.cast import came, sent

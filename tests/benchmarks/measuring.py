@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -140,10 +139,6 @@ def timed(call: Callable[[], object], *, times: int, before: Callable[[], object
         call()
         seconds.append(time.perf_counter() - started)
     return seconds
-
-
-def median(seconds: Sequence[float]) -> float:
-    return statistics.median(seconds)
 
 
 def say(text: str) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +13,12 @@ from pytest import MonkeyPatch
 
 from identities import cataloguing
 from identities.importing import planning, running
-from identities.importing.planning import Owner
-from identities.importing.preparing import Key
 from identities.models import Handle, Identity
 from profiles.auditing import By
 from profiles.models import Audit, Profile
 from tests.cast import assert_sound, route
 from tests.importing import bring_in
-from tests.racing import at_once, meeting
+from tests.racing import at_once, meanwhile, meeting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,23 +79,8 @@ def test_somebody_who_writes_the_same_people_one_by_one_is_no_obstacle(
     assert_everybody_is_there_once()
 
 
-@contextmanager
-def after_the_first_look(other: Callable[[], object]) -> Iterator[None]:
-    """Let something else begin and end when the first chunk has been looked up, and not yet written."""
-    looked, here = planning.look_up, threading.get_ident()
-    happened: list[bool] = []
-
-    def look_up(keys: Collection[Key]) -> dict[Key, Owner]:
-        answer = looked(keys)
-        if threading.get_ident() == here and not happened:
-            happened.append(True)
-            at_once(other)
-        return answer
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(planning, "look_up", look_up)
-        yield
-    assert happened
+# When the first chunk has been looked up, and not yet written.
+LOOK = (planning, "look_up")
 
 
 def test_a_rule_that_changes_between_look_and_write_holds(tmp_path: Path, by: By) -> None:
@@ -109,7 +89,7 @@ def test_a_rule_that_changes_between_look_and_write_holds(tmp_path: Path, by: By
     def change_the_rule() -> None:
         cataloguing.change(Handle.objects.get(pk="pos"), {"pattern": "[0-9]+"}, by=by)
 
-    with after_the_first_look(change_the_rule):
+    with meanwhile(change_the_rule, *LOOK):
         run = bring_in(path, "--by", "operator")
 
     assert run.counts == {"created": 1, "set_aside": 1}
@@ -119,7 +99,7 @@ def test_a_rule_that_changes_between_look_and_write_holds(tmp_path: Path, by: By
 def test_somebody_who_is_known_between_look_and_write_is_no_second_profile(tmp_path: Path, by: By) -> None:
     path = file_of(tmp_path / "people.csv", [1, 2])
 
-    with after_the_first_look(partial(route, "pos:P1", by=by, first_name="Ada")):
+    with meanwhile(partial(route, "pos:P1", by=by, first_name="Ada"), *LOOK):
         run = bring_in(path, "--by", "operator")
 
     assert run.counts == {"attached": 1, "created": 1}
@@ -136,7 +116,7 @@ def test_two_processes_cannot_bring_one_file_in(tmp_path: Path, operator: User, 
             bring_in(path, "--by", "operator")
 
     # The first one has begun a chunk, and with it the file of what does not come in is its own.
-    with after_the_first_look(second):
+    with meanwhile(second, *LOOK):
         bring_in(path, "--by", "operator")
 
     assert_everybody_is_there_once()

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection, transaction
 
 from identities.holding import settle
 from identities.models import Identity
 from profiles.auditing import By
 from profiles.models import Profile
 from tests.cast import route
+from tests.killing import lose_the_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def lose_the_connection() -> None:
-    """What a restart of the server, or a firewall, does to a connection that is kept."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        ((pid,),) = cursor.fetchall()
-    with psycopg.connect(**connections["default"].get_connection_params()) as other:
-        other.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
 def test_a_write_on_a_lost_connection_starts_over_on_a_new_one(by: By) -> None:

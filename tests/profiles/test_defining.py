@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from identities import recording
-from identities.recording import Incoming
+from identities.incoming import Incoming
 from profiles import defining
 from profiles.auditing import By
 from profiles.models import Reward, RewardDefinition

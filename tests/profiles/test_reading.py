@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection, transaction
 
 from identities import lookup
 from profiles import reading
 from profiles.models import Profile
 from tests.cast import known
+from tests.killing import lose_the_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,15 +28,6 @@ def prepared(part: str) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(PLANS, [f"%{part}%"])
         return list(cursor.fetchall())
-
-
-def lose_the_connection() -> None:
-    """What a restart of the server, or a firewall, does to a connection that is kept."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        ((pid,),) = cursor.fetchall()
-    with psycopg.connect(**connections["default"].get_connection_params()) as other:
-        other.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
 def test_a_look_up_is_planned_once_and_not_for_each_call(by, own_connection) -> None:

@@ -13,10 +13,11 @@ from django.core.management.base import BaseCommand, CommandError, DjangoHelpFor
 from tqdm import tqdm
 
 from identities import importing
+from identities.exporting import CSV, NDJSON
 from identities.holding import Busy
 from identities.importing import ErrorFile
 from identities.management import accounts
-from identities.management.files import CSV, NDJSON, Rows, WrongFile, open_rows
+from identities.management.files import Rows, WrongFile, open_rows
 from identities.models import ImportRun
 from profiles.auditing import By
 

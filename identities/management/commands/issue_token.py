@@ -3,11 +3,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
 from identities import issuing
-from identities.models import Extension
+from identities.management import accounts
 from omneo_identity.api.auth import SCOPES
 from profiles.auditing import By
 
@@ -32,23 +31,7 @@ class Command(BaseCommand):
         if unknown:
             raise CommandError(f"There is no scope {unknown[0]}. Known are: {', '.join(SCOPES)}.")
         scopes = SCOPES if options["all_scopes"] else options["scope"]
-        extension = self._extension(options["extension"])
-        user = extension.service_account if extension is not None else self._staff_account()
+        extension = accounts.source(options["extension"])
+        user = extension.service_account if extension is not None else accounts.own(STAFF_ACCOUNT)
         _token, plain = issuing.issue(user=user, name=options["name"], scopes=scopes, extension=extension, by=By(user))
         self.stdout.write(plain)
-
-    def _extension(self, slug: str | None) -> Extension | None:
-        if slug is None:
-            return None
-        extension = Extension.objects.select_related("service_account").filter(pk=slug).first()
-        if extension is None:
-            known = ", ".join(Extension.objects.values_list("pk", flat=True))
-            raise CommandError(f"There is no extension {slug}. Known are: {known}.")
-        return extension
-
-    def _staff_account(self) -> User:
-        user, created = User.objects.get_or_create(username=STAFF_ACCOUNT)
-        if created:
-            user.set_unusable_password()
-            user.save(update_fields=["password"])
-        return user
