@@ -70,6 +70,11 @@ def unknown(names: Collection[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
+def ambiguous(names: Collection[str]) -> list[str]:
+    """Those of the names that a column of CSV cannot have, since a field of profiles or a part of a pair has it."""
+    return [name for name in names if name in {*COLUMNS, "handle", "identifier", "identities"}]
+
+
 def export(format: str, *, handles: Collection[str] = (), with_id: bool = False, to: str, by: By) -> Iterator[bytes]:
     """All live profiles in the order in which they were made, as CSV or NDJSON, in pieces of any size.
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from identities.importing.preparing import Catalogue
 from identities.importing.rows import Outcome, Row
-from identities.importing.running import ErrorFile, Overtaken, bring_in, finish, resume, start, tried_out
+from identities.importing.running import (
+    ErrorFile,
+    Overtaken,
+    bring_in,
+    finish,
+    give_up,
+    is_for_errors,
+    resume,
+    start,
+    tried_out,
+)
 
 __all__ = [
     "Catalogue",
@@ -19,6 +29,8 @@ __all__ = [
     "Row",
     "bring_in",
     "finish",
+    "give_up",
+    "is_for_errors",
     "resume",
     "start",
     "tried_out",

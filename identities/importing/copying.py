@@ -133,7 +133,7 @@ def _numbers(count: int) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT array_agg(nextval(pg_get_serial_sequence('identities_identity', 'id')))
+            SELECT array_agg(nextval((SELECT pg_get_serial_sequence('identities_identity', 'id')::regclass)))
             FROM generate_series(1, %s)
             """,
             [count],

@@ -31,8 +31,9 @@ class Row:
     """What stands in one row: what POST /profiles takes or, with a `profile_id`, what goes to that profile.
 
     `line` is where it begins in the file; `lines` and `end` are how many lines and bytes of the file are behind it,
-    and `raw` is the row as it stood there. `change` gives what a PUT to the profile says, for `routing.update`. A row
-    that could not be read has a `refusal`, and nothing else.
+    and `raw` is the row as it stood there. `change` gives what a PUT to the profile says, for `routing.update`; the
+    contact points among it stand in `contact` too, so that later rows with the same ones are told. A row that could
+    not be read has a `refusal`, and nothing else.
     """
 
     line: int

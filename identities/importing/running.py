@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg.errors
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from identities.holding import Busy, settle
@@ -55,24 +56,41 @@ def resume(fingerprint: str) -> ImportRun | None:
     return ImportRun.objects.filter(fingerprint=fingerprint, finished_at=None).first()
 
 
+def is_for_errors(path: Path, *, but: str | None = None) -> bool:
+    """Whether a run that has not ended writes down there what does not come in. In: the fingerprint of one that is to
+    be given up."""
+    return (
+        ImportRun.objects.filter(errors_path=str(path.absolute()), finished_at=None).exclude(fingerprint=but).exists()
+    )
+
+
 def start(
     fingerprint: str, *, path: str, errors_path: str, offset: int, line: int, by: By, source: Extension | None
 ) -> ImportRun:
     """Begin a run of this file at its first row; one that was cut short is given up.
 
-    In: the bytes and lines of the file before its first row.
+    In: the bytes and lines of the file before its first row. Raises Overtaken when another process begins one.
     """
-    with transaction.atomic():
-        ImportRun.objects.filter(fingerprint=fingerprint, finished_at=None).update(finished_at=timezone.now())
-        return ImportRun.objects.create(
-            fingerprint=fingerprint,
-            path=path,
-            errors_path=errors_path,
-            offset=offset,
-            line=line,
-            by=by.user,
-            source=source,
-        )
+    try:
+        with transaction.atomic():
+            ImportRun.objects.filter(fingerprint=fingerprint, finished_at=None).update(finished_at=timezone.now())
+            return ImportRun.objects.create(
+                fingerprint=fingerprint,
+                path=path,
+                errors_path=errors_path,
+                offset=offset,
+                line=line,
+                by=by.user,
+                source=source,
+            )
+    except IntegrityError as error:
+        raise Overtaken from error
+
+
+def give_up(run: ImportRun) -> None:
+    """Note that a run cannot go on, and writes to its file of errors no more."""
+    run.finished_at = timezone.now()
+    run.save(update_fields=["finished_at"])
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
@@ -33,9 +35,16 @@ BOM = b"\xef\xbb\xbf"
 
 LONGEST_LINE = 4_194_304
 
+# Whether a file is still the one that was opened is asked once in so many lines, and at its end.
+LOOKED_AT_EVERY = 1_000
+
 
 class WrongFile(Exception):
     """The file as a whole cannot be read, in sentences."""
+
+
+class FileChanged(Exception):
+    """Somebody has written to the file since it was opened, so that nobody knows what has been read."""
 
 
 class Rows(ABC):
@@ -47,7 +56,8 @@ class Rows(ABC):
         self, path: Path, *, without: Collection[str], new_handles: Collection[str], source: Extension | None
     ) -> None:
         self.path, self.without, self.new_handles, self.source = path, set(without), list(new_handles), source
-        self.size = path.stat().st_size
+        seen = path.stat()
+        self.size, self.version = seen.st_size, _version(seen)
         self.start = (0, 0)
 
     @property
@@ -72,6 +82,10 @@ class Rows(ABC):
         """The file for those that do not come in."""
 
 
+def _version(seen: os.stat_result) -> tuple[int, ...]:
+    return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+
+
 class CsvRows(Rows):
     """A header, then rows. A column is a field of a profile or a handle, or two are `handle` and `identifier`."""
 
@@ -79,11 +93,15 @@ class CsvRows(Rows):
 
     def __init__(self, path: Path, *, delimiter: str | None, **more: Any) -> None:
         super().__init__(path, **more)
-        header = _Lines(path, 0, 0)
+        header = _Lines(path, 0, 0, self.version)
         try:
             text = next(header.texts(), "")
             self.delimiter = delimiter or max(DELIMITERS, key=text.count)
-            cells = next(csv.reader([text], delimiter=self.delimiter), [])
+            if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+                raise WrongFile(_("--delimiter is one character, and neither a quote nor the end of a line."))
+            cells = next(csv.reader([text], delimiter=self.delimiter, strict=True), [])
+        except csv.Error as error:
+            raise WrongFile(_("Its header is not CSV: %(reason)s.") % {"reason": str(error).rstrip(".?")}) from error
         finally:
             header.close()
         self.start = (header.offset, header.line)
@@ -101,8 +119,9 @@ class CsvRows(Rows):
         return CsvErrors(path, self.columns)
 
     def rows(self, offset: int, line: int) -> Iterator[Row]:
-        lines = _Lines(self.path, offset, line)
-        reader = csv.reader(lines.texts(), delimiter=self.delimiter)
+        lines = _Lines(self.path, offset, line, self.version)
+        # Strictly, since a quote that is never closed, or not where its cell ends, swallows the rows that follow.
+        reader = csv.reader(lines.texts(), delimiter=self.delimiter, strict=True)
         try:
             while True:
                 first = lines.line + 1
@@ -111,8 +130,7 @@ class CsvRows(Rows):
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    fault = Refused("invalid", _("This is not CSV: %(reason)s.") % {"reason": error})
-                    yield Row(first, lines.line, lines.offset, [], refusal=fault)
+                    yield Row(first, lines.line, lines.offset, [], refusal=_no_csv(error, first, lines.line))
                     continue
                 if cells:
                     yield self._row(cells, first, lines.line, lines.offset)
@@ -192,7 +210,7 @@ class NdjsonRows(Rows):
         return self.new_handles
 
     def rows(self, offset: int, line: int) -> Iterator[Row]:
-        lines = _Lines(self.path, offset, line)
+        lines = _Lines(self.path, offset, line, self.version)
         try:
             for raw in lines.raw():
                 if raw.isspace():
@@ -225,6 +243,14 @@ class NdjsonRows(Rows):
         return draft
 
 
+def _no_csv(error: csv.Error, first: int, last: int) -> Refused:
+    """The refusal of lines that are no row, as far as they were read when that was found out."""
+    if last > first:
+        told = {"reason": error, "first": first, "last": last}
+        return Refused("invalid", _("Lines %(first)d to %(last)d are not CSV: %(reason)s.") % told)
+    return Refused("invalid", _("This is not CSV: %(reason)s.") % {"reason": error})
+
+
 def _object(raw: bytes) -> dict[str, Any]:
     """The object in a line. Raises Refused."""
     try:
@@ -243,19 +269,26 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 class _Lines:
     """The lines of a file from there on as text, and how many bytes and lines were read. What is no UTF-8 is kept as
-    half surrogates, which every field refuses."""
+    half surrogates, which every field refuses. Raises FileChanged when it is no longer that version of the file."""
 
-    def __init__(self, path: Path, offset: int, line: int) -> None:
+    def __init__(self, path: Path, offset: int, line: int, version: tuple[int, ...]) -> None:
         self.file = path.open("rb")
         self.file.seek(offset)
-        self.offset, self.line = offset, line
+        self.offset, self.line, self.version = offset, line, version
 
     def raw(self) -> Iterator[bytes]:
         while raw := self.file.readline(LONGEST_LINE):
+            if self.line % LOOKED_AT_EVERY == 0:
+                self._look()
             is_first = self.offset == 0
             self.offset += len(raw)
             self.line += 1
             yield raw.removeprefix(BOM) if is_first else raw
+        self._look()
+
+    def _look(self) -> None:
+        if _version(os.fstat(self.file.fileno())) != self.version:
+            raise FileChanged
 
     def texts(self) -> Iterator[str]:
         return (raw.decode(errors="surrogateescape") for raw in self.raw())
@@ -266,6 +299,10 @@ class _Lines:
 
 def open_rows(path: Path, *, format: str | None, delimiter: str | None, **more: Any) -> Rows:
     """Open a file for reading. Raises WrongFile, and OSError."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        # A pipe, whose beginning would be gone when the rows are read.
+        raise WrongFile(_("It can be read only once: write what comes from there to a file."))
     if format is None:
         with path.open("rb") as file:
             beginning = file.read(1_024).removeprefix(BOM).lstrip()

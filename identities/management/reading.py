@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 from rest_framework import serializers
+from rest_framework.exceptions import APIException
 
 from identities import handles
 from identities.handles import Sent
@@ -135,9 +136,11 @@ class Draft:
             validated = _validated(self.rest, FIELDS)
             self.fields |= columns_among(validated)
             self.contact |= {name: validated[name] for name in CONTACTS if name in validated}
+            # In the order in which a request gives them, whatever that of the columns: the first is refused.
+            contact = {name: self.contact[name] for name in CONTACTS if name in self.contact}
             self.sent += validated.get("identities") or []
             attributes = validated.get("custom_attributes") or []
-            return Row(line, lines, end, raw, self.sent, self.fields, self.contact, attributes)
+            return Row(line, lines, end, raw, self.sent, self.fields, contact, attributes)
         key = _validated({PROFILE_ID: profile_id}, {PROFILE_ID: _profile_id})[PROFILE_ID]
         self.sent += _validated({"identities": self.rest.pop("identities", None)}, FIELDS)["identities"] or []
         body = ProfileChangeSerializer(data={**self.fields, **self.contact, **self.rest})
@@ -145,7 +148,9 @@ class Draft:
             body.is_valid(raise_exception=True)
         except serializers.ValidationError as error:
             raise refused(error) from error
-        return Row(line, lines, end, raw, self.sent, profile_id=key, change=functools.partial(_sent, body))
+        contact = {name: body.validated_data[name] for name in CONTACTS if name in body.validated_data}
+        change = functools.partial(_sent, body)
+        return Row(line, lines, end, raw, self.sent, contact=contact, profile_id=key, change=change)
 
 
 def _plain_sent(value: Any) -> Sent | None:
@@ -188,7 +193,7 @@ def parsed(text: str, name: str) -> Any:
         parsers.refuse_nul(value, (name,))
     except serializers.ValidationError as error:
         raise refused(error) from error
-    except serializers.APIException as error:
+    except APIException as error:
         raise Refused("invalid", _("%(name)s: this is not JSON.") % {"name": name}) from error
     return value
 

@@ -14,7 +14,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from identities import attributing, releasing
+from identities import attributing, exporting, releasing
 from identities.attributing import Named
 from identities.handles import Sent
 from identities.models import Handle, Identity
@@ -159,3 +159,52 @@ def test_what_cannot_be_is_named_and_nothing_is_written(tmp_path: Path) -> None:
         exported(tmp_path / "nowhere" / "people.csv")
 
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["company", "identifier", "email"])
+def test_a_handle_that_is_called_like_a_field_takes_no_column_from_it(name: str, by: By, tmp_path: Path) -> None:
+    Handle.objects.get_or_create(name=name)
+    profile = known("pos:1", by=by, company="Acme", email="Ada@example.com")
+    Identity.objects.create(profile=profile, handle_id=name, identifier="X9")
+
+    with pytest.raises(CommandError, match=f"{name} is the name of another column of CSV too: write NDJSON."):
+        exported(tmp_path / "people.csv", "--handle", name)
+
+    document = json.loads(exported(tmp_path / "people.ndjson", "--handle", name).read_text())
+    assert (document["company"], document["email"]) == ("Acme", "Ada@example.com")
+    assert {"handle": name, "identifier": "X9"} in document["identities"]
+
+
+def test_a_pipe_is_not_replaced_by_a_file(by: By, tmp_path: Path) -> None:
+    known("pos:1", by=by)
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+
+    for path in (pipe, link, tmp_path):
+        with pytest.raises(CommandError, match="is no file. Without FILE it goes to standard output."):
+            exported(path)
+
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
+def test_two_exports_to_one_file_leave_one_of_them_whole(by: By, tmp_path: Path, monkeypatch: Any) -> None:
+    known("pos:1", by=by)
+    whole = exported(tmp_path / "alone.csv").read_bytes()
+    export = exporting.export
+    began: list[bool] = []
+
+    def export_meanwhile(*args: Any, **kwargs: Any) -> Any:
+        if not began:
+            began.append(True)
+            exported(tmp_path / "people.csv")
+        yield from export(*args, **kwargs)
+
+    monkeypatch.setattr(exporting, "export", export_meanwhile)
+    path = exported(tmp_path / "people.csv")
+
+    assert path.read_bytes() == whole
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["alone.csv", "people.csv"]

@@ -6,6 +6,7 @@ import io
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from pytest import MonkeyPatch
 
+from identities import importing
 from identities.importing import running
 from identities.models import Identity, ImportRun
 from tests.cast import assert_sound
 from tests.importing import bring_in, errors_of, state, taken_back
 from tests.killing import killed_at, stopped_at, wait_until
-from tests.racing import somebody_waits
+from tests.racing import meanwhile, somebody_waits
 from tests.working import environment
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("import kills")]
@@ -32,6 +34,7 @@ import sys
 import django
 django.setup()
 from django.core.management import call_command
+from identities import importing
 from identities.importing import running
 running.CHUNK = {CHUNK}
 call_command("import_identities", *sys.argv[1:])
@@ -138,3 +141,33 @@ def test_restart_begins_anew(people: Path, operator: User, monkeypatch: MonkeyPa
     assert anew.counts == {"matched": 9, "created": 12, "refused": 1, "conflict": 1, "set_aside": 1}
     cut_short.refresh_from_db()
     assert cut_short.finished_at is not None
+
+
+def test_trying_out_what_was_cut_short_leaves_it_alone(people: Path, operator: User, monkeypatch: MonkeyPatch) -> None:
+    expected, errors, counts = uninterrupted(people, monkeypatch)
+    with killed_at("identities_routinglogentry", SCRIPT, str(people), "--by", "operator"):
+        pass
+
+    # First alone, then while the one that was cut short goes on.
+    assert bring_in(people, "--by", "operator", "--dry-run").finished_at is None
+    with meanwhile(partial(bring_in, people, "--by", "operator"), importing, "start"):
+        bring_in(people, "--by", "operator", "--dry-run")
+
+    (run,) = ImportRun.objects.all()
+    assert run.finished_at is not None
+    assert (run.counts, errors_of(people), state()) == (counts, errors, expected)
+
+
+def test_two_imports_do_not_share_a_file_of_errors(people: Path, operator: User, tmp_path: Path) -> None:
+    errors, others = tmp_path / "errors.csv", tmp_path / "others.csv"
+    others.write_text("first_name,email\nWrong,neither is this\n")
+    options = ["--by", "operator", "--errors", str(errors)]
+    with killed_at("identities_identity", SCRIPT, str(people), *options):
+        pass
+
+    other = bring_in(others, *options)
+    run = bring_in(people, *options)
+
+    assert run.errors_path == str(errors)
+    assert "this is no address" in errors.read_text()
+    assert "neither is this" in Path(other.errors_path).read_text()

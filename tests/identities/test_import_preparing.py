@@ -72,3 +72,24 @@ def test_what_is_good_is_read_as_the_write_path_reads_it(
     else:
         # A few that are known after all are left to the write path; none of these is known.
         assert not isinstance(answer, Identity)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "text"),
+    [
+        ([r"\Qa+b", "c.*"], "a+b"),
+        ([r"\Qa+b", "c.*"], "cleo"),
+        ([f"[0-9a-z]{{{count}}}c.*" for count in range(100, 700)], "c" * 150),
+    ],
+    ids=["quoted to its end", "after a quoted one", "too large together"],
+)
+def test_patterns_that_do_not_go_together_block_each_for_itself(patterns: list[str], text: str) -> None:
+    for pattern in patterns:
+        entry = BlockedIdentifier(kind="regex", value=pattern)
+        entry.full_clean()
+        entry.save()
+
+    catalogue = Catalogue(writer=None)
+
+    assert catalogue.good(Sent("loyalty-card", text)) is None
+    assert catalogue.good(Sent("loyalty-card", "1804974")) is not None

@@ -11,14 +11,14 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError
 from pytest import MonkeyPatch
 
-from identities import cataloguing
+from identities import cataloguing, importing
 from identities.importing import planning, running
-from identities.models import Handle, Identity
+from identities.models import Handle, Identity, ImportRun
 from profiles.auditing import By
 from profiles.models import Audit, Profile
 from tests.cast import assert_sound, route
 from tests.importing import bring_in
-from tests.racing import at_once, meanwhile, meeting
+from tests.racing import at_once, before_each, meanwhile, meeting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,6 +117,23 @@ def test_two_processes_cannot_bring_one_file_in(tmp_path: Path, operator: User, 
 
     # The first one has begun a chunk, and with it the file of what does not come in is its own.
     with meanwhile(second, *LOOK):
+        bring_in(path, "--by", "operator")
+
+    assert_everybody_is_there_once()
+
+
+def test_two_processes_cannot_begin_one_file_at_once(tmp_path: Path, operator: User) -> None:
+    path = file_of(tmp_path / "people.csv", list(range(1, PEOPLE + 1)))
+    second = partial(bring_in, path, "--by", "operator")
+
+    def begin() -> None:
+        importing.start(fingerprint, path="", errors_path="", offset=0, line=0, by=By(operator), source=None)
+
+    fingerprint = second().fingerprint
+    with (
+        before_each(ImportRun.objects, "create", begin),
+        pytest.raises(CommandError, match="Another process brings this file in"),
+    ):
         bring_in(path, "--by", "operator")
 
     assert_everybody_is_there_once()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
+from identities import importing
 from identities.models import Handle, Identity, ImportRun, RoutingLogEntry
 from profiles.models import Audit, CustomAttribute, Profile
 from tests.cast import known, pairs_of
@@ -314,7 +317,59 @@ def test_a_quote_that_is_never_closed_costs_no_memory_and_names_its_line(file):
     bring_in(path, "--verbosity", "0", refused=True)
 
     (error,) = (one for one in errors(path) if one["error_line"] == "2")
-    assert error["error_message"] == "This is not CSV: field larger than field limit (131072)."
+    assert re.fullmatch(
+        r"Lines 2 to \d+ are not CSV: field larger than field limit \(131072\)\.", error["error_message"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (['"Ada,1', "Bo,2"], "Lines 3 to 4 are not CSV: unexpected end of data."),
+        (['Ada,"1', "Bo,2"], "Lines 3 to 4 are not CSV: unexpected end of data."),
+        (['"Ada,1', '"Bo",2'], "Lines 3 to 4 are not CSV: ',' expected after '\"'."),
+        (['"Ada \\"the first\\"",1'], "This is not CSV: ',' expected after '\"'."),
+    ],
+    ids=["never closed", "never closed in the last cell", "closed by another row", "not doubled"],
+)
+def test_a_quote_that_is_not_where_a_cell_ends_makes_no_profile_of_rows(lines, sentence, file):
+    path = file("first_name,pos", '"Zoë ""Z"" Zola",9', *lines)
+
+    bring_in(path, refused=True)
+
+    assert list(Profile.objects.values_list("first_name", flat=True)) == ['Zoë "Z" Zola']
+    assert [(one["error_line"], one["error_message"]) for one in errors(path)] == [("3", sentence)]
+
+
+@pytest.mark.parametrize("name", ["tags", "attributes", "custom_attributes", "identities"])
+def test_a_cell_that_is_no_json_is_an_error_of_its_row(name, file):
+    path = file(f"first_name,pos,{name}", "Ada,1,[broken", "Bo,2,", 'Cleo,3,"[""\\ud800""]"')
+
+    bring_in(path, refused=True)
+
+    assert list(Profile.objects.values_list("first_name", flat=True)) == ["Bo"]
+    assert [(one["error_line"], one["error_message"]) for one in errors(path)] == [
+        (line, f"{name}: this is not JSON.") for line in ("2", "4")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "sentence"),
+    [
+        (b"first_name,pos\rAda,1\r", [], "Its header is not CSV: new-line character seen in unquoted field"),
+        (b'"first_name,pos\nAda,1\n', [], "Its header is not CSV: unexpected end of data"),
+        (b"x" * 200_000, [], "Its header is not CSV: field larger than field limit"),
+        (b"first_name,pos\nAda,1\n", ["--delimiter", ";;"], "--delimiter is one character"),
+        (b"first_name,pos\nAda,1\n", ["--delimiter", "\\t"], "--delimiter is one character"),
+        (b"first_name,pos\nAda,1\n", ["--delimiter", '"'], "--delimiter is one character"),
+    ],
+    ids=["lines of an old Mac", "a quote", "no lines", "two characters", "a word for one", "the quote"],
+)
+def test_a_header_that_is_none_is_said_to_be_none(content, options, sentence, file) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        bring_in(file(content), *options)
+
+    assert not ImportRun.objects.exists()
 
 
 def test_empty_files_are_refused_and_files_of_a_header_bring_nothing(file):
@@ -334,6 +389,45 @@ def test_a_file_that_somebody_is_mending_is_moved_out_of_the_way(file) -> None:
 
     (kept,) = path.parent.glob("*.errors.1.csv")
     assert kept.read_text() == "mended by hand\n"
+
+
+@pytest.mark.parametrize("name", ["people.csv", "people.ndjson", "people"])
+def test_a_pipe_is_refused_before_it_is_read(name, tmp_path) -> None:
+    path = tmp_path / name
+    os.mkfifo(path)
+    # Somebody has it open, so that nobody waits for that.
+    with open(os.open(path, os.O_RDWR), "wb") as pipe:
+        pipe.write(b"first_name,pos\nAda,1\n")
+        pipe.flush()
+
+        with pytest.raises(CommandError, match="It can be read only once"):
+            bring_in(path)
+
+    assert not ImportRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [(b"12", "people.csv"), (b'{"pos": "12"}', "people.ndjson")],
+)
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_file_that_grows_while_it_is_read_is_not_believed(change, name, options, file, monkeypatch) -> None:
+    path = file(*(["first_name,pos", "Ada,1"] if name.endswith("csv") else ['{"pos": "1"}']), name=name)
+    start = importing.start
+
+    def grow(*args: Any, **kwargs: Any) -> ImportRun:
+        with path.open("ab") as other:
+            other.write(change)
+        return start(*args, **kwargs)
+
+    monkeypatch.setattr(importing, "start", grow)
+    with pytest.raises(CommandError, match="was changed while it was read"):
+        bring_in(path, *options)
+
+    assert not Profile.objects.exists()
+    assert not ImportRun.objects.filter(finished_at=None).exists()
+    monkeypatch.undo()
+    assert "2 rows" in bring_in(path)
 
 
 def test_the_file_itself_cannot_be_the_one_for_its_errors(file) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,6 +50,9 @@ class Command(BaseCommand):
         if unknown:
             raise CommandError(f"There is no handle {unknown[0]}.")
         format = options["format"] or (CSV if path is not None and path.suffix == ".csv" else NDJSON)
+        ambiguous = exporting.ambiguous(options["handle"]) if format == CSV else []
+        if ambiguous:
+            raise CommandError(f"{ambiguous[0]} is the name of another column of CSV too: write NDJSON.")
         pieces = exporting.export(
             format,
             handles=options["handle"],
@@ -78,12 +82,19 @@ class Command(BaseCommand):
     @contextlib.contextmanager
     def _file(self, path: Path) -> Iterator[BinaryIO]:
         """A file that nobody else may read, and that is there when it is whole."""
-        part = path.with_name(f"{path.name}.part")
+        if path.exists() and not path.is_file():
+            # A pipe or a device, such as /dev/stdout, which would be replaced by a file.
+            raise CommandError(f"{path} is no file. Without FILE it goes to standard output.")
+        part: Path | None = None
         try:
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            # Under a name of its own, since another export to the same file may be under way.
+            descriptor, name = tempfile.mkstemp(".part", f"{path.name}.", path.parent)
+            part = Path(name)
+            with open(descriptor, "wb") as file:
                 yield file
             part.replace(path)
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
         finally:
-            part.unlink(missing_ok=True)
+            if part is not None:
+                part.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import secrets
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from identities.exporting import CSV, NDJSON
 from identities.holding import Busy
 from identities.importing import ErrorFile
 from identities.management import accounts
-from identities.management.files import Rows, WrongFile, open_rows
+from identities.management.files import FileChanged, Rows, WrongFile, open_rows
 from identities.models import ImportRun
 from profiles.auditing import By
 
@@ -111,6 +112,8 @@ refused."""
                 source=source,
             )
             run = self._run(rows, options, by)
+        except importing.Overtaken as error:
+            raise CommandError("Another process brings this file in.") from error
         except WrongFile as fault:
             raise CommandError(f"{path} was not read, and nothing was written.\n{fault}") from fault
         except OSError as error:
@@ -119,7 +122,8 @@ refused."""
 
     def _run(self, rows: Rows, options: Mapping[str, Any], by: By) -> ImportRun:
         """The run that was cut short, or a new one."""
-        fingerprint = rows.fingerprint()
+        # What is tried out is a run of its own, so that it neither gives up nor holds up one that is under way.
+        fingerprint = secrets.token_hex(32) if options["dry_run"] else rows.fingerprint()
         run = None if options["restart"] or options["dry_run"] else importing.resume(fingerprint)
         if run is not None:
             if options["verbosity"]:
@@ -131,7 +135,7 @@ refused."""
         errors: Path = options["errors"] or rows.path.with_name(f"{rows.path.name}.errors.{rows.format}")
         if errors.resolve() == rows.path.resolve():
             raise CommandError(f"{errors} is the file itself: name another one for what does not come in.")
-        self._keep(errors)
+        errors = self._own(errors, fingerprint)
         offset, line = rows.start
         return importing.start(
             fingerprint,
@@ -143,14 +147,21 @@ refused."""
             source=rows.source,
         )
 
-    def _keep(self, errors: Path) -> None:
-        """Move a file that an earlier import has left out of the way: somebody may be mending it."""
-        if not errors.exists():
-            return
-        free = (errors.with_name(f"{errors.stem}.{number}{errors.suffix}") for number in count(1))
-        kept = next(path for path in free if not path.exists())
-        errors.rename(kept)
-        self.stderr.write(f"{errors} was there from an earlier import; it is {kept} now.")
+    def _own(self, errors: Path, fingerprint: str) -> Path:
+        """The file of errors for a new run: this one, unless a run that has not ended goes on writing there.
+
+        One that an earlier import has left is moved out of the way: somebody may be mending it.
+        """
+        numbered = (errors.with_name(f"{errors.stem}.{number}{errors.suffix}") for number in count(1))
+        if importing.is_for_errors(errors, but=fingerprint):
+            own = next(path for path in numbered if not (path.exists() or importing.is_for_errors(path)))
+            self.stderr.write(f"{errors} is another import's, which has not ended; this one's is {own}.")
+            return own
+        if errors.exists():
+            kept = next(path for path in numbered if not (path.exists() or importing.is_for_errors(path)))
+            errors.rename(kept)
+            self.stderr.write(f"{errors} was there from an earlier import; it is {kept} now.")
+        return errors
 
     def _bring_in(self, run: ImportRun, rows: Rows, by: By, *, is_dry: bool, is_quiet: bool) -> None:
         errors: ErrorFile = rows.errors(Path(run.errors_path))
@@ -181,6 +192,10 @@ refused."""
             sys.exit(130)
         except importing.Overtaken as error:
             raise CommandError("Another process brings this file in.") from error
+        except FileChanged as error:
+            importing.give_up(run)
+            stopped = "Nothing was written." if is_dry else f"Stopped behind line {run.line:,}."
+            raise CommandError(f"{rows.path} was changed while it was read. {stopped} Bring it in anew.") from error
         except Busy as error:
             raise CommandError(f"Others write the same without a pause. {self._stopped(run, is_dry)}") from error
         except OSError as error:
