@@ -200,7 +200,10 @@ def send_home(
             continue
         more = ""
         if table.model is Identity:
-            more = ", is_primary = false, merged_from_id = nullif(row.merged_from_id, %(home_id)s)"
+            # What came since may have been taken along by merges above, from a profile that is no part of it.
+            was_there = f"row.id IN {_taken(table.name)} OR row.merged_from_id = ANY(%(side)s)"
+            from_beneath = f"CASE WHEN {was_there} THEN row.merged_from_id END"
+            more = f", is_primary = false, merged_from_id = nullif({from_beneath}, %(home_id)s)"
         execute(
             f"""
             UPDATE {table.name} AS row SET {table.owner} = %(home_id)s {table.touch} {more}

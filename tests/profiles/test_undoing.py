@@ -467,3 +467,18 @@ def test_the_preview_of_an_undo_tells_what_it_does(by: By) -> None:
     done = undo(one, by=by)
 
     assert (told.tallies, told.restored, told.kept) == (done.tallies, done.restored, done.kept)
+
+
+def test_what_a_person_has_moved_away_from_a_merge_is_after_another_one_what_it_was(by: By) -> None:
+    first, second, third, fourth = (known(f"pos:{number}", by=by) for number in range(4))
+    merge(first, second, by=by)
+    row = Identity.objects.get(handle="pos", identifier="1")
+    moving.move(row.pk, to=third.pk, reason="", by=by)
+    before = Identity.objects.get(pk=row.pk).merged_from
+    (one,) = merge(fourth, third, by=by)
+
+    undo(one, by=by)
+
+    row.refresh_from_db()
+    assert (row.profile, row.merged_from, before) == (third, second, second)
+    assert_sound()
