@@ -6,14 +6,16 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
+import re2
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from identities import matching
 from identities.models import BUILT_IN, BlockedIdentifier, Extension, Handle, Identity, Pair, bare, fold_handle
-from identities.models.handle import NOT_HANDLES, SLUG
+from identities.models.handle import NOT_HANDLES, SLUG, compile_blocking
 from identities.normalising import storable
 from profiles import reading
 from profiles.inserting import unsaved
@@ -52,13 +54,13 @@ def read(sent: Sequence[Sent], *, writer: Extension | None) -> list[Identity | R
 
     Out: one item for each that came in, in their order: an unsaved Identity in normal form that has passed its
     `clean()`, or the refusal (not raised, since an incoming record sets bad pairs aside and keeps the rest). A
-    handle never seen is admitted as undocumented, or refused where HANDLE_POLICY says so. Two queries, however many
-    pairs, and a few more where pairs are refused. Contact points are not refused here;
-    whether a request may name them is the interfaces' affair.
+    handle never seen is admitted as undocumented, or refused where HANDLE_POLICY says so. One query, however many
+    pairs, one more where a normal form is not what was sent, and a few where pairs are refused. Contact points are not
+    refused here; whether a request may name them is the interfaces' affair.
     """
     if not sent:
         return []
-    catalogue = _Catalogue({one.handle for one in sent})
+    catalogue = _Catalogue({one.handle for one in sent}, {bare(storable(one.identifier)) for one in sent})
     answers: list[Identity | Refused] = []
     doubtful: dict[int, Identity] = {}
     for position, one in enumerate(sent):
@@ -129,13 +131,21 @@ def shown(identity: Identity) -> str:
 
 
 class _Catalogue:
-    """The handles that a write names, by their folds, each with the one that it was renamed to."""
+    """The handles that a write names, by their folds, each with the one that it was renamed to, and blocked values.
 
-    def __init__(self, names: Iterable[str]) -> None:
+    In: the names, and the values of the write as far as they are known without the catalogue.
+    """
+
+    def __init__(self, names: Iterable[str], values: Iterable[str] = ()) -> None:
         folds = {fold_handle(storable(name)) for name in names}
         self._meant: dict[str, Handle | Refused] = {}
+        self._asked = _keys(values)
         # At once: between two questions a handle may be renamed, and its new name be a former one by the second.
-        rows = {row.name: row for row in reading.instances(Handle, _of_folds(), [list(folds)])}
+        handles, blocked = _answered(reading.rows(_rules(), [list(folds), list(self._asked)]))
+        self._exactly: dict[str, list[BlockedIdentifier]] = {}
+        self._patterns = self._sorted(blocked)
+        self._blocking: dict[str, list[re2._Regexp]] = {}
+        rows = {row.name: row for row in handles}
         self.known = {row.fold: row for row in rows.values() if row.fold in folds}
         for row in self.known.values():
             if row.renamed_to_id is not None:
@@ -160,6 +170,33 @@ class _Catalogue:
         if isinstance(found, Refused):
             raise found
         return found
+
+    def ask_for(self, values: Iterable[str]) -> None:
+        """Look up which of these values are blocked, those that have not been asked for."""
+        more = _keys(values) - self._asked
+        if more:
+            self._asked |= more
+            self._sorted(reading.instances(BlockedIdentifier, _blocked_exactly(), [list(more)], BLOCKING))
+
+    def blocks(self, handle: str, value: str) -> bool:
+        """Whether a value that has been asked for names nobody under this handle."""
+        (key,) = _keys([value])
+        if any(entry.blocks(handle, key) for entry in self._exactly.get(key, ())):
+            return True
+        if handle not in self._blocking:
+            patterns = [one.value for one in self._patterns if one.handle_id in (None, handle)]
+            self._blocking[handle] = compile_blocking(tuple(patterns))
+        return any(pattern.fullmatch(key) is not None for pattern in self._blocking[handle])
+
+    def _sorted(self, entries: Iterable[BlockedIdentifier]) -> list[BlockedIdentifier]:
+        """Keep the entries of one value by that, and give the patterns."""
+        patterns = []
+        for entry in entries:
+            if entry.kind == BlockedIdentifier.Kind.REGEX:
+                patterns.append(entry)
+            else:
+                self._exactly.setdefault(entry.value, []).append(entry)
+        return patterns
 
     def nearest(self, name: str) -> list[str]:
         """Up to three known names that somebody who wrote `name` may have meant."""
@@ -263,38 +300,53 @@ def _blocked(
         for position, group in values.items()
         if "" in group  # nothing but quotes
     }
-    keys = {value[:255] for group in values.values() for value in group}
-    entries = reading.instances(BlockedIdentifier, _blocking(), [list(keys)], BLOCKING)
-    exactly: dict[str, list[BlockedIdentifier]] = {}
-    for entry in entries:
-        exactly.setdefault(entry.value, []).append(entry)
-    patterns = [entry for entry in entries if entry.kind == BlockedIdentifier.Kind.REGEX]
+    catalogue.ask_for(value for group in values.values() for value in group)
     for position, group in values.items():
         answer = answers[position]
         handle = answer.handle_id if isinstance(answer, Identity) else catalogue.current_name(sent[position].handle)
-        for value in group:
-            candidates = [*exactly[value[:255]], *patterns] if value[:255] in exactly else patterns
-            if any(entry.blocks(handle, value[:255]) for entry in candidates):
-                message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
-                refusals[position] = Refused("blocked_identifier", message, field="identifier")
+        if any(catalogue.blocks(handle, value) for value in group):
+            message = _("The value %(value)s names nobody and is blocked.") % {"value": sent[position].identifier}
+            refusals[position] = Refused("blocked_identifier", message, field="identifier")
     return refusals
 
 
+def _keys(values: Iterable[str]) -> set[str]:
+    """Values as blocked ones are stored: no longer than their column."""
+    return {value[:255] for value in values}
+
+
+def _answered(rows: Iterable[tuple[Any, ...]]) -> tuple[list[Handle], list[BlockedIdentifier]]:
+    """What `_rules` gives: each row is of one of the two, and has nothing in the columns of the other."""
+    width = len(Handle._meta.concrete_fields)
+    handles: list[tuple[Any, ...]] = []
+    blocked: list[tuple[Any, ...]] = []
+    for row in rows:
+        (blocked if row[0] is None else handles).append(row)
+    return (
+        reading.made(Handle, (row[:width] for row in handles)),
+        reading.made(BlockedIdentifier, (row[width:] for row in blocked), BLOCKING),
+    )
+
+
 @cache
-def _of_folds() -> str:
-    """Handles by their folds, and those that they were renamed to."""
+def _rules() -> str:
+    """Handles by their folds, those that they were renamed to, and blocked values: these ones, and all patterns."""
+    no_handle = ", ".join("NULL" for _column in Handle._meta.concrete_fields)
+    not_blocked = ", ".join("NULL" for _column in BLOCKING)
     return f"""
         WITH named AS (SELECT name, renamed_to_id FROM identities_handle WHERE fold = ANY(%s))
-        SELECT {reading.columns(Handle)} FROM identities_handle
+        SELECT {reading.columns(Handle)}, {not_blocked} FROM identities_handle
         WHERE name IN (SELECT name FROM named UNION SELECT renamed_to_id FROM named)
+        UNION ALL SELECT {no_handle}, exactly.* FROM ({_blocked_exactly()}) AS exactly
+        UNION ALL SELECT {no_handle}, {reading.columns(BlockedIdentifier, only=BLOCKING)}
+        FROM identities_blockedidentifier WHERE enabled AND kind = 'regex'
     """  # noqa: S608 - names of our own
 
 
 @cache
-def _blocking() -> str:
-    # Two parts: asked for either kind at once, each row of the table would be compared with each of a thousand values.
-    columns = reading.columns(BlockedIdentifier, only=BLOCKING)
+def _blocked_exactly() -> str:
+    # Without the patterns: asked for either at once, each row of the table would be compared with each of a thousand.
     return f"""
-        SELECT {columns} FROM identities_blockedidentifier WHERE enabled AND kind = 'exact' AND value = ANY(%s)
-        UNION ALL SELECT {columns} FROM identities_blockedidentifier WHERE enabled AND kind = 'regex'
+        SELECT {reading.columns(BlockedIdentifier, only=BLOCKING)} FROM identities_blockedidentifier
+        WHERE enabled AND kind = 'exact' AND value = ANY(%s)
     """  # noqa: S608 - names of our own

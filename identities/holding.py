@@ -103,26 +103,25 @@ def deleted() -> Refused:
 
 
 def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = (), only: tuple[str, ...] = ()) -> Held:
-    """Lock every profile that owns one of the pairs, and those named, in key order; then match the pairs again.
+    """Lock every profile that owns one of the pairs, and those named, in key order; then match the pairs once more.
     `only` these columns of the profiles are read, if any are named.
 
-    Re-reading the locked profiles would not be enough: between match and lock a pair may have gone to a third
-    profile. One that went to another of those locked has not escaped, and each try locks what the earlier ones met,
-    so that no pair hops between two profiles for ever. Pairs that nobody owns cannot be locked; the unique constraint
-    catches whoever writes them meanwhile. Must run inside the transaction of `settle`. Raises Changed.
+    That it matches them first, in the statement that locks, is not enough: while that waits for a lock, a pair may go
+    to a third profile. One that went to another of those locked has not escaped, and each try locks what the earlier
+    ones met, so that no pair hops between two profiles for ever. Pairs that nobody owns cannot be locked; the unique
+    constraint catches whoever writes them meanwhile. Must run inside the transaction of `settle`. Raises Changed.
     """
     wanted = sorted(set(pairs))
-    before = matching.owners(wanted)
     met = _met.get()
-    met.update(before)
-    profiles = Profile.objects.lock(met | set(profile_ids), only=only)
-    if not before:
-        return Held(profiles, {})
-    after = matching.owned(wanted)
-    owners = {row.profile_id for row in after.values()}
-    if not owners <= profiles.keys():
-        met.update(owners)
-        raise Changed
+    profiles = Profile.objects.lock_found(matching.owners(wanted), met | set(profile_ids), only=only)
+    after: dict[Pair, Identity] = {}
+    if wanted and profiles:
+        met.update(profiles)
+        after = matching.owned(wanted)
+        owners = {row.profile_id for row in after.values()}
+        if not owners <= profiles.keys():
+            met.update(owners)
+            raise Changed
     return Held(profiles, after)
 
 

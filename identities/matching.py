@@ -12,6 +12,7 @@ from identities import normalising
 from identities.models import BUILT_IN, Handle, Identity, IdentityQuerySet, Pair
 from profiles import reading
 from profiles.models import Profile, ProfileQuerySet, fold_name
+from profiles.models.profile import Found
 
 # A search box is for finding one person; what matches more rows than this is not yet a question.
 MOST_FOUND = 1_000
@@ -31,11 +32,9 @@ def owned(pairs: Collection[Pair]) -> dict[Pair, Identity]:
     return {row.pair: row for row in reading.instances(Identity, sql, _asked(pairs))}
 
 
-def owners(pairs: Collection[Pair]) -> set[uuid.UUID]:
-    """The profiles that hold these pairs, whatever state they are in."""
-    if not pairs:
-        return set()
-    return {pk for (pk,) in reading.rows(f"SELECT identity.profile_id {ASKED}", _asked(pairs))}  # noqa: S608
+def owners(pairs: Collection[Pair]) -> Found | None:
+    """The query for the profiles that hold these pairs, whatever state they are in; none for no pairs."""
+    return (f"SELECT identity.profile_id {ASKED}", _asked(pairs)) if pairs else None  # noqa: S608 - names of our own
 
 
 def _asked(pairs: Collection[Pair]) -> list[list[str]]:

@@ -11,6 +11,7 @@ from identities import routing_log
 from identities.models import Extension, Identity, Pair, RoutingLogEntry
 from profiles import duplicates
 from profiles.auditing import By
+from profiles.inserting import unsaved
 from profiles.models import Profile
 from profiles.refusing import Refused
 
@@ -34,9 +35,19 @@ class Write:
     def payload(self) -> Mapping[str, Any]:
         return self.content()
 
-    def entry(self, outcome: str, **fields: Any) -> RoutingLogEntry:
-        return RoutingLogEntry(
-            outcome=outcome, kind=self.kind, payload=self.payload, source=self.source, by=self.by.user, **fields
+    def entry(
+        self, outcome: str, *, requested: Profile | None = None, routed: Profile | None = None, **fields: Any
+    ) -> RoutingLogEntry:
+        return unsaved(
+            RoutingLogEntry,
+            outcome=outcome,
+            kind=self.kind,
+            payload=self.payload,
+            source_id=self.source.pk if self.source else None,
+            by_id=self.by.user.pk,
+            requested_profile_id=requested.pk if requested else None,
+            routed_profile_id=routed.pk if routed else None,
+            **fields,
         )
 
 
@@ -68,8 +79,8 @@ def note_conflict(
         RoutingLogEntry.Outcome.CONFLICT,
         handle=other.handle_id,
         identifier=other.identifier,
-        requested_profile=requested,
-        routed_profile=profile,
+        requested=requested,
+        routed=profile,
         candidates=sorted({profile.pk, *(row.profile_id for row in known)}),
     )
     entry_id = routing_log.note(entry, pairs=[row.pair for row in known])
@@ -84,8 +95,8 @@ def note_rerouted(write: Write, profile: Profile, *, requested: Profile, identit
         RoutingLogEntry.Outcome.REROUTED,
         handle=identity.handle_id if identity else "",
         identifier=identity.identifier if identity else "",
-        requested_profile=requested,
-        routed_profile=profile,
+        requested=requested,
+        routed=profile,
         candidates=sorted({profile.pk, requested.pk}),
     )
     return routing_log.note(entry, pairs=[identity.pair] if identity else [])
@@ -101,7 +112,7 @@ def set_aside(routed: Routed[Any], refusals: Mapping[Pair, Refused], write: Writ
                 code=refusal.code,
                 handle=pair.handle[:64],
                 identifier=pair.identifier[:255],
-                routed_profile=routed.profile,
+                routed=routed.profile,
             ),
             [pair],
         )

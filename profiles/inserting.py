@@ -127,7 +127,8 @@ def _insert(model: type[models.Model]) -> str:
     columns = ", ".join(f'"{column}"' for column, _name, _is_text in _fields(model))
     key = counted = ""
     if _is_counted(model):
-        sequence = f"(SELECT pg_get_serial_sequence('{model._meta.db_table}', '{model._meta.pk.column}'))::regclass"
+        # In a query of its own it is found once and not for each row.
+        sequence = f"(SELECT pg_get_serial_sequence('{model._meta.db_table}', '{model._meta.pk.column}')::regclass)"
         key, counted = f"{_key(model)}, ", f"nextval({sequence}) AS {_key(model)}, "
     return f"""
         INSERT INTO {_table(model)} ({key}{columns})

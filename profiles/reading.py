@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -50,9 +50,14 @@ def instances(model: type[M], sql: str, parameters: Sequence[Any], only: tuple[s
     As `raw()` gives them, which works out anew each time which column goes where, and takes longer for it than the
     statement itself.
     """
+    return made(model, rows(sql, parameters), only)
+
+
+def made(model: type[M], of: Iterable[Sequence[Any]], only: tuple[str, ...] = ()) -> list[M]:
+    """Rows that are there already as objects of this model, as `instances` gives them."""
     names, conversions = _shape(model, only)
     found = []
-    for row in rows(sql, parameters):
+    for row in of:
         # As unpickling makes them: the constructor asks each field for nothing, as all values are given.
         one = model.__new__(model)
         values = dict(zip(names, row, strict=True))
@@ -115,6 +120,12 @@ def once(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 def _array(values: list[Any]) -> str:
     """An array as PostgreSQL reads it. The driver would look at each value for its type, which the statement says."""
+    if None not in values:
+        # All at once, parted by what no text of the database can have.
+        texts = "\0".join(map(str, values))
+        if values and texts.count("\0") == len(values) - 1:
+            texts = texts.replace("\\", "\\\\").replace('"', '\\"')
+            return '{"' + texts.replace("\0", '","') + '"}'
     return f"{{{','.join(map(_element, values))}}}"
 
 

@@ -2,14 +2,18 @@
 
 Where a race would be rare, these bring it about: `meeting` and `meanwhile` stop a writer between its match and its
 lock, which is where the world can move under it, and `waiting` keeps one behind a lock until all the rest has happened.
+
+A write path matches and locks in one statement, in which nothing can be stopped but by a lock. So these take it apart
+(`apart`): the same query first, then a lock of what it has found, which is what one statement does that has to wait.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -17,8 +21,9 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection
 
-from identities import matching
-from profiles.models import ProfileQuerySet
+from profiles import reading
+from profiles.models import Profile, ProfileQuerySet
+from profiles.models.profile import Found
 from profiles.refusing import Refused
 
 PATIENCE = 30
@@ -75,8 +80,30 @@ def at_once(*writes: Callable[[], Any]) -> Met:
     return met
 
 
+class Match:
+    """The first half of what is taken apart."""
+
+    @staticmethod
+    def owners(found: Found | None) -> set[uuid.UUID]:
+        return {pk for (pk,) in reading.rows(*found)} if found else set()
+
+
 @contextmanager
-def meeting(writers: int, place: Any = matching, name: str = "owners", patience: float = PATIENCE) -> Iterator[None]:
+def apart() -> Iterator[pytest.MonkeyPatch]:
+    """Have every writer match first, and lock then."""
+
+    def one_after_the_other(
+        self: ProfileQuerySet, found: Found | None, ids: Collection[uuid.UUID], *, only: tuple[str, ...] = ()
+    ) -> dict[uuid.UUID, Profile]:
+        return self.lock({*ids, *Match.owners(found)}, only=only)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ProfileQuerySet, "lock_found", one_after_the_other)
+        yield patched
+
+
+@contextmanager
+def meeting(writers: int, place: Any = Match, name: str = "owners", patience: float = PATIENCE) -> Iterator[None]:
     """Let that many writers wait for each other when they have called this for the first time.
 
     By default that is between match and lock, so that all of them have seen the same state. With little patience it
@@ -94,18 +121,18 @@ def meeting(writers: int, place: Any = matching, name: str = "owners", patience:
                 assert patience < PATIENCE, "The writers have not met."
         return answer
 
-    with pytest.MonkeyPatch.context() as patched:
+    with apart() as patched:
         patched.setattr(place, name, called)
         yield
 
 
-def alternate(round_: int, writers: int, place: Any = matching, name: str = "owners") -> Any:
+def alternate(round_: int, writers: int, place: Any = Match, name: str = "owners") -> Any:
     """Every other round the writers are made to meet; in the rest they meet as they will."""
     return nullcontext() if round_ % 2 else meeting(writers, place, name)
 
 
 @contextmanager
-def meanwhile(other: Callable[[], Any], place: Any = matching, name: str = "owners") -> Iterator[None]:
+def meanwhile(other: Callable[[], Any], place: Any = Match, name: str = "owners") -> Iterator[None]:
     """Let something else begin and end when this thread has called this for the first time: by default, between its
     match and its lock."""
     here, function = threading.get_ident(), getattr(place, name)
@@ -118,7 +145,7 @@ def meanwhile(other: Callable[[], Any], place: Any = matching, name: str = "owne
             at_once(other)
         return answer
 
-    with pytest.MonkeyPatch.context() as patched:
+    with apart() as patched:
         patched.setattr(place, name, called)
         yield
     assert happened
@@ -134,7 +161,7 @@ def before_each(place: Any, name: str, other: Callable[[], Any]) -> Iterator[Non
             at_once(other)
         return function(*args, **kwargs)
 
-    with pytest.MonkeyPatch.context() as patched:
+    with apart() as patched:
         patched.setattr(place, name, called)
         yield
 
@@ -177,7 +204,7 @@ def while_it_is_locked(other: Callable[[], Any], place: Any = ProfileQuerySet, n
     """
     here, function = threading.get_ident(), getattr(place, name)
 
-    with waiting(other) as waiter, pytest.MonkeyPatch.context() as patched:
+    with waiting(other) as waiter, apart() as patched:
 
         def called(*args: Any, **kwargs: Any) -> Any:
             answer = function(*args, **kwargs)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import datetime
 import unicodedata
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -44,6 +44,10 @@ def is_birth_date(year: int | None, month: int | None, day: int | None) -> bool:
     return True
 
 
+# The text of a query for keys, and its parameters.
+Found = tuple[str, Sequence[Any]]
+
+
 class ProfileQuerySet(models.QuerySet["Profile"]):
     # Whether a search has left out some of what it found, so that counting these rows does not tell how many.
     is_cut = False
@@ -70,6 +74,20 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
         if not ids:
             return {}
         return {profile.pk: profile for profile in reading.instances(Profile, _lock(only), [list(ids)], only)}
+
+    def lock_found(
+        self, found: Found | None, ids: Collection[uuid.UUID], *, only: tuple[str, ...] = ()
+    ) -> dict[uuid.UUID, Profile]:
+        """Lock the profiles whose keys a query finds, if there is one, and these besides, as `lock` does.
+
+        One statement. In: a query of few texts, and its parameters. What it has found may be over when the lock is
+        there, since whoever had it may have written something else: ask again.
+        """
+        if found is None:
+            return self.lock(ids, only=only)
+        query, parameters = found
+        locked = reading.instances(Profile, _lock(only, query), [list(ids), *parameters], only)
+        return {profile.pk: profile for profile in locked}
 
     def surviving(self, pk: uuid.UUID) -> Profile:
         """The profile that this id means today: itself, or the live one at the end of those it was merged into.
@@ -125,10 +143,11 @@ def _surviving() -> str:
 
 
 @cache
-def _lock(only: tuple[str, ...]) -> str:
+def _lock(only: tuple[str, ...], found: str = "") -> str:
     columns = reading.columns(Profile, only=only)
+    ids = f"%s::uuid[] || ARRAY({found})" if found else "%s"
     return f"""
-        SELECT {columns} FROM profiles_profile WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+        SELECT {columns} FROM profiles_profile WHERE id = ANY({ids}) ORDER BY id FOR NO KEY UPDATE
     """  # noqa: S608 - names of our own
 
 

@@ -228,8 +228,8 @@ def test_audits_of_a_rare_event_are_found_by_an_index(api, ada, operator) -> Non
 
 # Writes
 
-# Catalogue and blocked values, savepoint, profile, audit, sensitive handles, log, end of the savepoint, the answer.
-WRITE = 9
+# Catalogue with blocked values, savepoint, profile, audit, sensitive handles, log, end of the savepoint, the answer.
+WRITE = 8
 
 EXTRA = {
     "retired": 1,  # Whether somebody has the pair already.
@@ -290,8 +290,8 @@ def test_a_write_costs_the_same_for_one_released_pair_and_for_fifty(api, django_
         former = api.profile(identities=pairs)
         api.delete(f"/profiles/{former['id']}")
         with django_assert_num_queries(
-            TOKEN + WRITE + 7
-        ):  # Match, lock, match again, the rules again, move, identities, audit.
+            TOKEN + WRITE + 6
+        ):  # Match and lock, match again, the rules again, move, identities, audit.
             answer = api.post("/profiles", {"identities": pairs}).json()
         assert len(answer["data"]["identities"]) == count
 
@@ -324,16 +324,16 @@ def test_a_balance_reads_none_of_the_points_that_are_spent(ada) -> None:
 
 # Records
 
-# Beginning and end of the transaction, catalogue and blocked values, match, lock, match again, the record with its
-# items and its audit, the answer.
-MATCHED = 9
+# Beginning and end of the transaction, catalogue with blocked values, match and lock, match again, the record with
+# its items and its audit, the answer.
+MATCHED = 7
 
 ROUTED = {
     "matched": 0,
     "attached": 3,  # The rules again, identity, audit.
     "rerouted": 3,  # Whom the id means, sensitive handles, log.
     "conflict": 3,  # Sensitive handles, log, queue of duplicates.
-    "anonymous": -5,  # No catalogue, no blocked values, no match, no lock.
+    "anonymous": -3,  # No catalogue with its blocked values, no match, no lock.
 }
 
 

@@ -196,3 +196,22 @@ def test_a_race_that_is_lost_every_time_ends_with_the_error_and_leaves_nothing(
 
     assert Profile.objects.count() == 2
     assert not Handle.objects.filter(name="new-handle").exists()
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["and_stays", "and_comes_back"])
+def test_a_pair_that_goes_while_its_match_waits_for_the_lock_is_followed(
+    back: bool, ada: Profile, ada_again: Profile, bo: Profile, by: By
+) -> None:
+    """The statement that matches and locks as it is, and not taken apart: it waits for Ada, whose the pair was."""
+    card = add(ada, "loyalty-card:1", by=by)
+
+    with waiting(lambda: route("loyalty-card:1", "pos:7", by=by)) as routed, transaction.atomic():
+        Profile.objects.lock([ada.pk, ada_again.pk])
+        routed.start()
+        for home in (ada_again, ada) if back else (ada_again,):
+            Identity.objects.filter(pk=card.pk).update(profile=home)
+
+    assert [(one.outcome, one.profile, one.identity) for one in routed] == [
+        ("attached", ada if back else ada_again, card)
+    ]
+    assert pairs_of(ada if back else ada_again) == ["loyalty-card:1", "pos:7"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 
 from identities import lookup
 from profiles import reading
@@ -85,12 +85,23 @@ def test_an_error_of_the_statement_itself_is_not_asked_again(monkeypatch) -> Non
     assert len(asked) == 1
 
 
-def test_an_array_is_read_as_it_was_given() -> None:
-    values = ["", " ", "NULL", None, 'a"b', "a\\b", "{a,b}", "a,b", "é👩\n\t", "%s", "'", 7]
+@pytest.mark.parametrize("more", [[], [None]])
+def test_an_array_is_read_as_it_was_given(more) -> None:
+    values = ["", " ", "NULL", 'a"b', "a\\b", "{a,b}", "a,b", '","', "é👩\n\t", "%s", "'", 7, *more]
 
     ((answer,),) = reading.rows("SELECT %s::text[]", [values])
 
     assert answer == [None if value is None else str(value) for value in values]
+
+
+@pytest.mark.parametrize("values", [[""], ["", ""], ["a"]])
+def test_an_array_of_few_is_read_as_it_was_given(values) -> None:
+    assert reading.rows("SELECT %s::text[]", [values]) == [(values,)]
+
+
+def test_a_character_that_the_database_cannot_have_parts_no_value() -> None:
+    with pytest.raises(DataError):
+        reading.rows("SELECT %s::text[]", [["a\0b", "c"]])
 
 
 def test_an_empty_array_is_read_as_empty() -> None:
