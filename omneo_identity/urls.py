@@ -11,17 +11,17 @@ from omneo_identity.api.views import Docs, Health, Schema
 
 # The API's URLs have no trailing slash: SlashMiddleware takes it off.
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v3/", include("profiles.urls")),
+    path("api/v3/", include("identities.urls")),
+    path("api/health", Health.as_view(), name="health"),
+    path("api/schema", Schema.as_view(), name="schema"),
+    path("api/docs", Docs.as_view(), name="docs"),
+    # Whatever else is under the API's roots is answered in its words, also with DEBUG on.
+    re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     # Django's "view on site", which has no site to lead to here, and takes no key that is not one.
     path("admin/r/<path:rest>", admin.site.admin_view(page_not_found)),
     path("admin/", admin.site.urls),
-    path("api/health", Health.as_view(), name="health"),
-    path("api/schema", Schema.as_view(), name="schema"),
-    path("api/docs", Docs.as_view(), name="docs"),
-    path("api/v3/", include("identities.urls")),
-    path("api/v3/", include("profiles.urls")),
-    # Whatever else is under the API's roots is answered in its words, also with DEBUG on.
-    re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
 ]
 
 # What has a short way (`quickly`).

@@ -10,15 +10,13 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from omneo_identity.api.middleware import is_api
-
 COOKIE = "zone"
 
 
 class ZoneMiddleware:
     """Write times, and read those that are typed, in the zone of the cookie; without a good one, in TIME_ZONE.
 
-    Not for the API, whose times are in UTC whoever asks.
+    For pages: the API's times are in UTC whoever asks.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -26,7 +24,7 @@ class ZoneMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         zone = request.COOKIES.get(COOKIE)
-        if not zone or is_api(request.path_info) or zone not in known():
+        if not zone or zone not in known():
             return self.get_response(request)
         with timezone.override(zone):
             return self.get_response(request)

@@ -23,7 +23,54 @@ from profiles.views import (
 
 ONE = {"get": "retrieve", "put": "update", "delete": "destroy"}
 
+# Routes are tried one after the other: first those of what tills and shops send all day.
 urlpatterns = [
+    *paths(
+        TransactionViewSet,
+        "transaction",
+        {
+            "transactions": {"get": "list", "post": "create"},
+            "transactions/update-create": {"post": "upsert"},
+            "transactions/external/<identifier:external_id>": {"get": "external"},
+            "transactions/<int:record_id>": ONE,
+            "transactions/<int:record_id>/move": {"post": "move"},
+        },
+    ),
+    *paths(
+        InteractionViewSet,
+        "interaction",
+        {
+            "interactions": {"get": "list", "post": "create"},
+            "interactions/<int:record_id>": ONE,
+            "interactions/<int:record_id>/move": {"post": "move"},
+        },
+    ),
+    *paths(
+        PointViewSet,
+        "point",
+        {
+            "points": {"get": "list", "post": "create"},
+            "points/<int:record_id>": {"get": "retrieve"},
+            "points/<int:record_id>/move": {"post": "move"},
+        },
+    ),
+    *paths(
+        RewardDefinitionViewSet,
+        "reward-definition",
+        {
+            "rewards/definitions": {"get": "list", "post": "create"},
+            "rewards/definitions/<int:definition_id>": ONE,
+        },
+    ),
+    *paths(
+        RewardViewSet,
+        "reward",
+        {
+            "rewards": {"get": "list", "post": "create"},
+            "rewards/<int:record_id>": ONE,
+            "rewards/<int:record_id>/move": {"post": "move"},
+        },
+    ),
     *paths(FindByAttributeViewSet, "custom-attribute-find", {"profiles/attributes/custom": {"get": "list"}}),
     *paths(
         CustomAttributeViewSet,
@@ -96,52 +143,6 @@ urlpatterns = [
         {"profiles/<str:profile_id>/interactions": {"get": "list"}},
     ),
     *paths(ProfileRewardViewSet, "profile-reward", {"profiles/<str:profile_id>/rewards": {"get": "list"}}),
-    *paths(
-        TransactionViewSet,
-        "transaction",
-        {
-            "transactions": {"get": "list", "post": "create"},
-            "transactions/update-create": {"post": "upsert"},
-            "transactions/external/<identifier:external_id>": {"get": "external"},
-            "transactions/<int:record_id>": ONE,
-            "transactions/<int:record_id>/move": {"post": "move"},
-        },
-    ),
-    *paths(
-        InteractionViewSet,
-        "interaction",
-        {
-            "interactions": {"get": "list", "post": "create"},
-            "interactions/<int:record_id>": ONE,
-            "interactions/<int:record_id>/move": {"post": "move"},
-        },
-    ),
-    *paths(
-        PointViewSet,
-        "point",
-        {
-            "points": {"get": "list", "post": "create"},
-            "points/<int:record_id>": {"get": "retrieve"},
-            "points/<int:record_id>/move": {"post": "move"},
-        },
-    ),
-    *paths(
-        RewardDefinitionViewSet,
-        "reward-definition",
-        {
-            "rewards/definitions": {"get": "list", "post": "create"},
-            "rewards/definitions/<int:definition_id>": ONE,
-        },
-    ),
-    *paths(
-        RewardViewSet,
-        "reward",
-        {
-            "rewards": {"get": "list", "post": "create"},
-            "rewards/<int:record_id>": ONE,
-            "rewards/<int:record_id>/move": {"post": "move"},
-        },
-    ),
     *paths(
         DuplicateViewSet,
         "duplicate",

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.test import Client
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
 from identities.models import ApiToken
 from omneo_identity.api.auth import SCOPES
@@ -201,3 +203,29 @@ def test_a_session_from_before_the_login_is_not_the_one_after(superuser: User) -
 
     assert client.cookies["sessionid"].value != session.session_key
     assert not Session.objects.filter(pk=session.session_key).exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_pages"), [("/admin/", True), ("/api/v3/profiles", False), ("/api/nowhere", False)]
+)
+def test_a_session_is_for_pages_only(path: str, is_pages: bool, db: None) -> None:
+    client = Client()
+    client.cookies["sessionid"] = "x"
+
+    answer = client.get(path)
+
+    # Django takes back one that cannot be a session, as soon as it has looked for it.
+    assert ("sessionid" in answer.cookies) == is_pages
+    assert hasattr(answer.wsgi_request, "session") == is_pages
+    for header, value in HEADERS.items():
+        assert answer.headers[header] == value
+
+
+def test_a_view_under_the_api_that_takes_forms_would_take_no_foreign_ones(rf: RequestFactory) -> None:
+    handler = WSGIHandler()
+    request = rf.post("/api/v3/profiles", {"first_name": "Eve"})
+
+    assert [
+        check(request, lambda request: HttpResponse(), (), {}).status_code
+        for check in handler._view_middleware  # type: ignore[attr-defined]
+    ] == [403]

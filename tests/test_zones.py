@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.core.handlers.exception import convert_exception_to_response
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from identities.models import ApiToken
+from omneo_identity.api.middleware import PastPagesMiddleware
 from omneo_identity.zones import ZoneMiddleware, known
 from profiles.auditing import By
 from profiles.models import Audit, Profile
@@ -140,7 +142,8 @@ def test_the_api_stays_in_utc(by: By, audit: Audit) -> None:
 @pytest.mark.parametrize(("path", "zone"), [("/admin/", MELBOURNE), ("/api/v3/audits", "UTC"), ("/api", "UTC")])
 def test_the_zone_is_set_for_views_of_the_admin_only(db: None, rf: RequestFactory, path: str, zone: str) -> None:
     rf.cookies["zone"] = MELBOURNE
-    middleware = ZoneMiddleware(lambda request: HttpResponse(timezone.get_current_timezone_name()))
+    zones = ZoneMiddleware(lambda request: HttpResponse(timezone.get_current_timezone_name()))
+    middleware = PastPagesMiddleware(convert_exception_to_response(zones))  # type: ignore[arg-type]
 
     assert middleware(rf.get(path)).content.decode() == zone
 

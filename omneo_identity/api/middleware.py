@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 ROOTS = ("/api", "/id/api/v1", "/shopify/api/v1")
+UNDER = tuple(f"{root}/" for root in ROOTS)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 CHARSET = re.compile(r";\s*charset\b[^;]*", re.IGNORECASE)
@@ -32,7 +33,7 @@ current_request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 def is_api(path: str) -> bool:
     """Whether a path, already folded, is under one of the API's roots."""
-    return any(path == root or path.startswith(f"{root}/") for root in ROOTS)
+    return path in ROOTS or path.startswith(UNDER)
 
 
 def fold(path: str) -> str:
@@ -99,6 +100,29 @@ class SlashMiddleware:
             request.path_info = path
             request.path = request.META.get("SCRIPT_NAME", "").rstrip("/") + path
         return self.get_response(request)
+
+
+class PastPagesMiddleware:
+    """Let the API's requests past all middleware that comes after this: sessions, logins, forms, messages and time
+    zones are for pages.
+
+    What Django itself asks of a middleware when it calls a view, such as whether a form is ours, it asks for these
+    requests, too.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.pages = get_response
+        self.views = _innermost(get_response)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.views(request) if is_api(request.path_info) else self.pages(request)
+
+
+def _innermost(get_response: GetResponse) -> GetResponse:
+    """What the last middleware calls. Django wraps each one to answer for its exceptions."""
+    while (following := getattr(getattr(get_response, "__wrapped__", None), "get_response", None)) is not None:
+        get_response = following
+    return get_response
 
 
 def without_charset(application: WSGIApplication) -> WSGIApplication:
