@@ -5,6 +5,9 @@ BIN := .venv/bin
 SIZE ?= 1000000
 TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 
+# Images of containers turn it on, and every process of a run would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test proof browser bench screenshots run format
 .PHONY: check-style check-types check-imports check-django check-schema
 .DEFAULT_GOAL := help

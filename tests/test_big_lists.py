@@ -97,6 +97,7 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=[model._meta.label_low
 def big(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[set[str]]:
     """Fill the tables for this module. Returns the names of the big ones."""
     with django_db_blocker.unblock():
+        put_back()
         population.fill(
             population.Sizes(
                 profiles=200_000,

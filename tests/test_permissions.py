@@ -33,6 +33,8 @@ from profiles.refusing import Refused
 from tests.cast import came, known, merge
 from tests.staff import signed_in
 
+pytestmark = pytest.mark.django_db
+
 OPEN = ("open",)  # Whoever asks.
 STAFF = ("staff",)  # Any member of staff: it shows nothing of anybody.
 NEVER = ("never",)  # Not even a superuser.
@@ -287,9 +289,10 @@ NAMELESS = {
 }
 
 
-@pytest.fixture
-def rows(ada: Profile, by: By) -> dict[str, Any]:
+def one_of_each() -> dict[str, Any]:
     """One row of each kind, by the name of its model or of a URL's argument."""
+    by = By(User.objects.create_user("maker", is_staff=True))
+    ada = Profile.objects.create(first_name="Ada", last_name="Lovelace")
     identity = adding.add(ada.pk, Sent("loyalty-card", "1804974"), by=by, source=None).identity
     bo = Profile.objects.create(first_name="Bo")
     with pytest.raises(Refused):
@@ -333,6 +336,11 @@ def rows(ada: Profile, by: By) -> dict[str, Any]:
         "app_label": "profiles",
         "content_type_id": ContentType.objects.get_for_model(Identity).pk,
     }
+
+
+@pytest.fixture(scope="module")
+def rows(kept: None) -> dict[str, Any]:
+    return one_of_each()
 
 
 def address(name: str, rows: dict[str, Any]) -> str:

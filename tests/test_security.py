@@ -17,7 +17,7 @@ from omneo_identity.api.auth import SCOPES
 from omneo_identity.policy import NOTHING
 from profiles.admin.profile import ProfileAdmin
 from tests.staff import holding
-from tests.test_permissions import ADMIN, API, address, rows, staff  # noqa: F401  # a fixture
+from tests.test_permissions import ADMIN, API, address, one_of_each, staff
 from tests.test_settings import PRODUCTION, load  # noqa: F401  # a fixture
 
 # Of a page; `data:` is for the pictures in Swagger UI's stylesheet.
@@ -65,8 +65,8 @@ class Inline(HTMLParser):
             self.found.append(self.get_starttag_text() or tag)
 
 
-def test_every_url_sends_its_policy_and_nothing_that_breaks_it(rows: dict[str, Any], by: Any) -> None:  # noqa: F811
-    superuser = staff(superuser=True)
+def test_every_url_sends_its_policy_and_nothing_that_breaks_it(by: Any) -> None:
+    rows, superuser = one_of_each(), staff(superuser=True)
     _token, plain = ApiToken.issue(user=by.user, name="Test", scopes=list(SCOPES))
     headers = {"Authorization": f"Bearer {plain}"}
 

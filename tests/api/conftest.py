@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -34,6 +35,12 @@ from profiles.models import (
 )
 
 CARD = "loyalty-card"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The fuzzer makes its cases while it is collected, which takes seconds: only where they are run."""
+    is_left_out = collection_path.name == "test_schemathesis.py" and "not slow" in config.option.markexpr
+    return is_left_out or None
 
 
 class Caller:
@@ -119,8 +126,7 @@ def shopify(caller: Callable[..., Caller]) -> Caller:
     return caller(extension="shopify")
 
 
-@pytest.fixture
-def ada(api: Caller) -> dict[str, Any]:
+def meet_ada(api: Caller) -> dict[str, Any]:
     return api.profile(
         first_name="Ada",
         last_name="Lovelace",
@@ -128,6 +134,11 @@ def ada(api: Caller) -> dict[str, Any]:
         mobile_phone="0404 123 123",
         identities=[{"handle": CARD, "identifier": "1804974"}],
     )
+
+
+@pytest.fixture
+def ada(api: Caller) -> dict[str, Any]:
+    return meet_ada(api)
 
 
 @pytest.fixture
@@ -271,7 +282,13 @@ def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
     pairs = [sorted([uuid.UUID(ada["id"]), profile.pk]) for profile in profiles]
     DuplicatePair.objects.bulk_create(
         DuplicatePair(
-            first_id=one, second_id=other, low_id=one, high_id=other, score=number % 5 / 10, evidence={"conflict": [1]}
+            # By an entry of the log that is gone: of the first one a test that runs first would be told, and no other.
+            first_id=one,
+            second_id=other,
+            low_id=one,
+            high_id=other,
+            score=number % 5 / 10,
+            evidence={"conflict": [0]},
         )
         for number, (one, other) in enumerate(pairs)
     )

@@ -83,6 +83,7 @@ ALL = {
 def big(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[set[str]]:
     """Fill the tables for this module. Returns the names of the big ones."""
     with django_db_blocker.unblock():
+        put_back()
         try:
             fill()
             yield plans.big_tables()

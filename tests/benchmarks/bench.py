@@ -47,12 +47,15 @@ class Bench:
         )
 
     @functools.cached_property
+    def user(self) -> User:
+        """Somebody who may do anything."""
+        one, _created = User.objects.get_or_create(username="bench", defaults={"is_staff": True, "is_superuser": True})
+        return one
+
+    @functools.cached_property
     def token(self) -> str:
-        """A staff token that may do anything."""
-        user, _created = User.objects.get_or_create(
-            username="bench", defaults={"is_staff": True, "is_superuser": True}
-        )
-        _token, plain = ApiToken.issue(user=user, name="Bench", scopes=SCOPES)
+        """Their staff token."""
+        _token, plain = ApiToken.issue(user=self.user, name="Bench", scopes=SCOPES)
         return plain
 
     @contextlib.contextmanager

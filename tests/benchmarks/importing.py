@@ -6,16 +6,19 @@ profile and identities. Chunks are as large on both sides, and each is a transac
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from django.db.models import Model
 
 from identities.importing import running
 from identities.models import Identity
@@ -105,22 +108,45 @@ def _lines(connection: psycopg.Connection, rows: Sequence[Sequence[str]]) -> tup
     profiles, identities = [], []
     for key, (first, last, email, born, card, crm) in zip(sorted(uuid7() for _row in rows), rows, strict=True):
         year, month, day = (int(part) for part in born.split("-"))
-        profiles.append(
-            f"{key}\tactive\t\t{first}\t{last}\t{email}\t\t\\N\t\t\t\t\t{year}\t{month}\t{day}\t\t\t\t{{}}\t{{}}\t{now}"
-            f"\t\\N\tf\t\\N\t\\N\t\\N\t{now}\t{now}\t{fold_name(first)}\t{fold_name(last)}\n"
-        )
+        person = {
+            **{"id": key, "first_name": first, "last_name": last, "email": email},
+            **{"birth_year": year, "birth_month": month, "birth_day": day},
+            **{"first_name_fold": fold_name(first), "last_name_fold": fold_name(last)},
+            **{"joined_at": now, "created_at": now, "updated_at": now},
+        }
+        profiles.append(_line(Profile, person))
         for handle, identifier, original in (
             ("email", email.lower(), email),
             ("legacy_crm", crm, ""),
             ("loyalty-card", card, ""),
         ):
             ((number,),) = keys.fetchmany(1)
+            pair = {"handle": handle, "identifier": identifier, "original": original}
             identities.append(
-                f"{number}\t{key}\t{handle}\t{identifier}\t{original}\tf\tt"
-                + 4 * "\t\\N"
-                + f"\tf\t\\N\t\\N\t{now}\t{now}\n"
+                _line(Identity, {"id": number, "profile_id": key, **pair, "created_at": now, "updated_at": now})
             )
     return "".join(profiles).encode(), "".join(identities).encode()
+
+
+def _line(model: type[Model], values: Mapping[str, Any]) -> str:
+    """A row in the format of COPY, with the model's defaults in the columns that are not given."""
+    row = {**_defaults(model), **values}
+    return "\t".join(map(_text, row.values())) + "\n"
+
+
+@functools.cache
+def _defaults(model: type[Model]) -> dict[str, Any]:
+    return {str(field.column): field.get_default() for field in model._meta.concrete_fields}
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return "\\N"
+        case [] | {}:
+            return "{}"
+        case _:
+            return str(value)
 
 
 # Tells how many seconds a command took, and the most kB that the process has ever had.

@@ -27,6 +27,12 @@ class Figures:
         return cls(per_call * len(ordered) / sum(ordered), p50, p95, p99)
 
 
+def middle(turns: Sequence[Figures]) -> Figures:
+    """The turn whose rate stands in the middle: where several are measured in turns, to find the machine in the same
+    moods."""
+    return sorted(turns, key=lambda figures: figures.per_second)[len(turns) // 2]
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """What a figure must reach: `least` of a rate, or `most` of a time."""

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
-from django.contrib.auth.models import User
 from psycopg.types.json import Jsonb
 
 from identities.wire import TRANSACTION
@@ -24,7 +23,7 @@ from profiles.models import Profile
 from tests.benchmarks import load
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.load import Ask
-from tests.benchmarks.measuring import Figures, Table, at_most
+from tests.benchmarks.measuring import Figures, Table, at_most, middle
 
 CARD = "loyalty-card"
 
@@ -79,26 +78,19 @@ Cards = Sequence[tuple[str, uuid.UUID]]
 
 def run(table: Table, bench: Bench) -> None:
     table.part(f"A sale, routed and audited, {load.CLIENTS} clients")
-    cards = _cards(bench)
-    # Who the audit says it was.
-    assert bench.token
-    by = User.objects.get(username="bench").pk
+    cards = cards_of(bench)
+    by = bench.user.pk
     with bench.product() as address:
-        for name, named in (("matched", _by_card), ("rerouted, logged", _by_another_id)):
+        for name, named in (("matched", by_card), ("rerouted, logged", _by_another_id)):
             # In turns, so that both find the machine in the same moods.
             turns = [(_bare(bench, cards, named, by), _posted(bench, address, cards, named)) for _turn in range(TURNS)]
-            bare = table.add(f"{name}: bare SQL", _middle([one for one, _other in turns]))
-            routed = table.add(f"{name}: POST /transactions", _middle([other for _one, other in turns]))
+            bare = table.add(f"{name}: bare SQL", middle([one for one, _other in turns]))
+            routed = table.add(f"{name}: POST /transactions", middle([other for _one, other in turns]))
             table.times_as_long(f"{name}: time : bare SQL", routed, bare, GOAL)
             table.times_as_many(f"{name}: bare SQL's rate : rate", bare, routed, GOAL)
 
 
-def _middle(turns: list[Figures]) -> Figures:
-    """The turn whose rate stands in the middle."""
-    return sorted(turns, key=lambda figures: figures.per_second)[len(turns) // 2]
-
-
-def _cards(bench: Bench) -> Cards:
+def cards_of(bench: Bench) -> Cards:
     """Cards of as many profiles, at random, so that no two sales at a time wait for the same one."""
     chance = random.Random(bench.seed)
     with psycopg.connect(bench.url) as connection:
@@ -115,7 +107,7 @@ def _cards(bench: Bench) -> Cards:
     return found[:CARDS]
 
 
-def _by_card(card: tuple[str, uuid.UUID], _other: uuid.UUID) -> dict[str, Any]:
+def by_card(card: tuple[str, uuid.UUID], _other: uuid.UUID) -> dict[str, Any]:
     return {"profile_id": card[0], "profile_id_handle": CARD}
 
 
@@ -127,7 +119,7 @@ def _by_another_id(card: tuple[str, uuid.UUID], other: uuid.UUID) -> dict[str, A
 Named = Callable[[tuple[str, uuid.UUID], uuid.UUID], dict[str, Any]]
 
 
-def _body(cards: Cards, named: Named, number: int, run_: str) -> dict[str, Any]:
+def sale(cards: Cards, named: Named, number: int, run_: str) -> dict[str, Any]:
     card, other = cards[number % len(cards)], cards[(number + 1) % len(cards)][1]
     item = {"quantity": 1, "price_current": 89.95, "price_sell": 79.95, "sku": f"LS-{number % 1_000:04}-M"}
     return {
@@ -150,7 +142,7 @@ def _posted(bench: Bench, address: str, cards: Cards, named: Named) -> Figures:
     for seconds in (load.WARM_UP, bench.seconds):
         run_ = secrets.token_hex(4)
         asks = [
-            Ask("/api/v3/transactions", _body(cards, named, number, run_))
+            Ask("/api/v3/transactions", sale(cards, named, number, run_))
             for number in range(int(PER_SECOND * seconds))
         ]
         answer = load.over_http(address, asks, token=bench.token, seconds=seconds, warm_up=0)
@@ -163,7 +155,7 @@ def _bare(bench: Bench, cards: Cards, named: Named, by: int) -> Figures:
 
     def work(connection: psycopg.Connection, chance: random.Random) -> str:
         # What comes in as JSON over there is an object here.
-        return _write(connection, _body(cards, named, chance.getrandbits(48), run_), by)
+        return _write(connection, sale(cards, named, chance.getrandbits(48), run_), by)
 
     return load.in_database(bench.url, work, seconds=bench.seconds)
 

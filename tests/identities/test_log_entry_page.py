@@ -310,9 +310,9 @@ def test_a_sensitive_identifier_is_nowhere_on_the_page(is_sensitive_from_the_sta
 
     response = editor.get(page(entry))
 
-    assert "740f" not in response.content.decode()
+    assert "740f4707" not in response.content.decode()
     assert "Apple device apns •••25d4 is masked or no identity, and not looked up" in section(response, "payload")
-    assert "740f" not in editor.get(LIST).content.decode()
+    assert "740f4707" not in editor.get(LIST).content.decode()
 
 
 # When it happened
