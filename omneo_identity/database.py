@@ -25,7 +25,7 @@ USER = "postgres"
 PORT = 5432
 
 
-def configuration(url: str, *, prepare: bool, name: str = "DATABASE_URL") -> dict[str, Any]:
+def configuration(url: str, *, name: str = "DATABASE_URL") -> dict[str, Any]:
     """The entry of settings.DATABASES for this DATABASE_URL; without one, for the embedded server."""
     if url:
         try:
@@ -40,10 +40,6 @@ def configuration(url: str, *, prepare: bool, name: str = "DATABASE_URL") -> dic
         parts = {"dbname": NAME, "user": USER, "host": str(CLUSTER), "port": PORT}
     # Whatever the server's default is: a stricter level would match pairs again by what it saw before the lock.
     options: dict[str, Any] = {"isolation_level": psycopg.IsolationLevel.READ_COMMITTED}
-    if prepare:
-        # Django turns preparing off altogether. With a threshold that no statement reaches, those that ask for it
-        # (`prepare=True`) are prepared, and the thousand ones with literals in them do not fill the server's memory.
-        options["prepare_threshold"] = 1_000_000_000
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname"),

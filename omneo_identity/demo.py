@@ -74,7 +74,7 @@ def _database() -> Iterator[str]:
         with database.running(database.CLUSTER) as host:
             yield database.url(host)
         return
-    name = database.configuration(url, prepare=False)["NAME"]
+    name = database.configuration(url)["NAME"]
     if "demo" not in name:
         raise ImproperlyConfigured(
             f"DATABASE_URL names the database {name!r}. The demo fills its database with made-up people, so its name "

@@ -41,7 +41,7 @@ PREPARE = flag("PREPARE", default=True)
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        **database.configuration(text("DATABASE_URL"), prepare=PREPARE),
+        **database.configuration(text("DATABASE_URL")),
         # Seconds; by default a connection lives as long as its thread.
         "CONN_MAX_AGE": number("CONN_MAX_AGE", least=0, default=None),
         "CONN_HEALTH_CHECKS": True,
@@ -53,7 +53,7 @@ WORKER_DATABASE = DATABASES["default"]
 if text("WORKER_DATABASE_URL"):
     WORKER_DATABASE = {
         **WORKER_DATABASE,
-        **database.configuration(text("WORKER_DATABASE_URL"), prepare=PREPARE, name="WORKER_DATABASE_URL"),
+        **database.configuration(text("WORKER_DATABASE_URL"), name="WORKER_DATABASE_URL"),
     }
 
 # Security

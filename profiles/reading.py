@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 import psycopg
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.base import ModelState
@@ -25,7 +26,15 @@ class PreparedCursor(psycopg.Cursor[Any]):
     """
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> PreparedCursor:
-        return super().execute(query, params, prepare=True, **options)
+        if not settings.PREPARE:
+            return super().execute(query, params, **options)
+        # Only for this statement: while a connection may prepare, the driver keeps the last hundred texts that it has
+        # sent for being prepared when they come again, and those of Django's cursors may have megabytes of values.
+        self.connection.prepare_threshold = 0
+        try:
+            return super().execute(query, params, **options)
+        finally:
+            self.connection.prepare_threshold = None
 
 
 def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -143,7 +152,7 @@ def keep_plans(connection: BaseDatabaseWrapper, **signal: Any) -> None:
     for any, and planning takes longer than running it. All that is prepared here asks by an index.
     """
     raw = connection.connection
-    if raw in _keeping or connection.settings_dict["OPTIONS"].get("prepare_threshold") is None:
+    if raw in _keeping or not settings.PREPARE:
         return
     raw.execute("SET plan_cache_mode = force_generic_plan")
     # One out of a pool is new to Django each time.

@@ -75,7 +75,7 @@ def connect(host: str) -> psycopg.Connection:
 def test_a_database_url_is_read_as_postgresql_reads_it():
     url = "postgresql://omneo:p%40ss@db.example.com:6432/crm?sslmode=require"
 
-    configuration = database.configuration(url, prepare=False)
+    configuration = database.configuration(url)
 
     assert configuration["NAME"] == "crm"
     assert configuration["USER"] == "omneo"
@@ -86,7 +86,7 @@ def test_a_database_url_is_read_as_postgresql_reads_it():
 
 
 def test_the_embedded_servers_own_url_is_read_back():
-    configuration = database.configuration(database.url("/run/a b é"), prepare=False)
+    configuration = database.configuration(database.url("/run/a b é"))
 
     assert configuration["HOST"] == "/run/a b é"
     assert configuration["NAME"] == "omneo"
@@ -97,7 +97,7 @@ def test_the_embedded_servers_own_url_is_read_back():
 )
 def test_a_wrong_url_is_refused_without_repeating_its_password(url):
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL does not name a PostgreSQL database") as refusal:
-        database.configuration(url, prepare=False)
+        database.configuration(url)
 
     assert "secret" not in str(refusal.value)
 

@@ -116,7 +116,7 @@ def test_values_are_read_with_their_types(load):
     assert settings["PROXIES"] == 2
     assert settings["TIME_ZONE"] == "Pacific/Auckland"
     assert settings["LOGGING"]["root"]["level"] == "DEBUG"
-    assert "prepare_threshold" not in settings["DATABASES"]["default"]["OPTIONS"]
+    assert settings["PREPARE"] is False
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def _database(bench: Bench, name: str) -> Iterator[Bench]:
         )
     url = bench.url.replace(f"/{before['NAME']}?", f"/{name}?")
     connection.close()
-    connection.settings_dict.update(database.configuration(url, prepare=True))
+    connection.settings_dict.update(database.configuration(url))
     try:
         call_command("migrate", verbosity=0)
         yield dataclasses.replace(bench, url=url)

@@ -67,7 +67,7 @@ def _database(url: str | None) -> Iterator[str]:
             yield database.url(settings.DATABASES["default"]["HOST"])
             connection.close()
     else:
-        settings.DATABASES["default"].update(database.configuration(url, prepare=True))
+        settings.DATABASES["default"].update(database.configuration(url))
         connection.settings_dict.update(settings.DATABASES["default"])
         yield url
         connection.close()

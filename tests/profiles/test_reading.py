@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from django.db import DataError, OperationalError, connection, transaction
 
@@ -12,6 +14,8 @@ from tests.cast import known
 from tests.killing import lose_the_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+MEGABYTE = "x" * 1_000_000
 
 PLANS = "SELECT name, statement, generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE %s"
 
@@ -40,14 +44,32 @@ def test_a_look_up_is_planned_once_and_not_for_each_call(by, own_connection) -> 
     assert (generic, custom) == (20, 0)
 
 
-def test_with_prepare_off_nothing_is_prepared(by, own_connection, monkeypatch) -> None:
-    monkeypatch.delitem(connection.settings_dict["OPTIONS"], "prepare_threshold")
+def test_with_prepare_off_nothing_is_prepared(by, own_connection, settings) -> None:
+    settings.PREPARE = False
     known("loyalty-card:1804974", by=by)
 
     for _call in range(20):
         assert lookup.search("loyalty-card", "1804974")
 
     assert prepared("") == []
+
+
+def test_what_others_have_sent_is_not_kept(own_connection) -> None:
+    """The driver would keep the last hundred texts of each connection, with all the values in them."""
+    reading.rows("SELECT 1", [])
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT %s", [str(number) + MEGABYTE])
+                cursor.fetchall()
+            reading.rows("SELECT 1", [])
+        kept, _most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 5 * len(MEGABYTE)
+    assert len(prepared("SELECT 1")) == 1
 
 
 def test_a_lost_connection_is_made_anew_and_asked_again(by) -> None:

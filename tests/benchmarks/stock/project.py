@@ -32,7 +32,7 @@ settings.configure(
         "rest_framework",
         "django_filters",
     ],
-    DATABASES={"default": {**database.configuration(os.environ["DATABASE_URL"], prepare=False), "CONN_MAX_AGE": None}},
+    DATABASES={"default": {**database.configuration(os.environ["DATABASE_URL"]), "CONN_MAX_AGE": None}},
     REST_FRAMEWORK={
         "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
         "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -40,6 +40,7 @@ settings.configure(
         "UNAUTHENTICATED_USER": None,
     },
     USE_TZ=True,
+    PREPARE=False,
     SILENCED_SYSTEM_CHECKS=["admin"],
     POINT_VALUE="0.01",
     PHONE_REGION="AU",
