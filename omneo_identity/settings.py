@@ -93,7 +93,7 @@ CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SECURE_HSTS_SECONDS = 30 * 24 * 60 * 60 if HTTPS else 0
 # A balancer asks for the health over plain HTTP, and a redirect is not an answer.
-SECURE_REDIRECT_EXEMPT = [r"^api/health/?$"]
+SECURE_REDIRECT_EXEMPT = [r"^api/health(?:/ready)?/?$"]
 SECURE_PROXY_SSL_HEADER = read("PROXY_SSL_HEADER", header, "the name of a header, such as X-Forwarded-Proto", None)
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "omneo_identity.login.StaffBackend"]
 

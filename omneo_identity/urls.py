@@ -7,13 +7,14 @@ from django.views.generic import RedirectView
 from identities.views import quick_search
 from omneo_identity.api.errors import page_not_found
 from omneo_identity.api.quick import Quick
-from omneo_identity.api.views import Docs, Health, Schema
+from omneo_identity.api.views import Docs, Health, Ready, Schema
 
 # The API's URLs have no trailing slash: SlashMiddleware takes it off.
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v3/", include("profiles.urls")),
     path("api/v3/", include("identities.urls")),
     path("api/health", Health.as_view(), name="health"),
+    path("api/health/ready", Ready.as_view(), name="ready"),
     path("api/schema", Schema.as_view(), name="schema"),
     path("api/docs", Docs.as_view(), name="docs"),
     # Whatever else is under the API's roots is answered in its words, also with DEBUG on.

@@ -170,6 +170,7 @@ def records(name: str, noun: str) -> dict[tuple[str, str], tuple[str, ...]]:
 # Of scopes joined by & all are needed.
 API: dict[tuple[str, str], tuple[str, ...]] = {
     ("health", "GET"): OPEN,
+    ("ready", "GET"): OPEN,
     ("schema", "GET"): OPEN,
     ("docs", "GET"): OPEN,
     ("profile-list", "GET"): ("read-profiles",),
@@ -382,7 +383,7 @@ def test_every_url_has_a_row() -> None:
 
     assert {name for name, _method in walked} == known
     assert {row for row in walked if row[1] != "any"} == {
-        row for row in API if row[0] not in ("health", "schema", "docs")
+        row for row in API if row[0] not in ("health", "ready", "schema", "docs")
     }
 
 

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.request import Request
@@ -28,6 +28,7 @@ from omneo_identity.api.parsers import StrictJSONParser
 from omneo_identity.api.renderers import AlwaysJSON, ORJSONRenderer, dumps
 from omneo_identity.api.schema import AutoSchema, example
 from omneo_identity.api.throttles import TokenThrottle
+from omneo_identity.readiness import worker_lag
 
 
 class LengthRequired(APIException):
@@ -106,6 +107,49 @@ class Health(Open):
     )
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
+
+
+class ReadySerializer(serializers.Serializer[Any]):
+    max_lag = serializers.IntegerField(
+        min_value=0,
+        max_value=86_400,
+        required=False,
+        help_text="Seconds. Answer 503 where jobs wait for longer, or no worker lives.",
+    )
+
+
+class Ready(Open):
+    """Whether the database answers, and for how many seconds the next job has waited for a worker (API.md 8).
+
+    `worker_lag` is 0 if no job waits, and null if no worker lives. Without `max_lag` the status depends on the
+    database only, so that a balancer takes no server out of service because a worker is behind.
+    """
+
+    @extend_schema(
+        operation_id="ready",
+        tags=["health"],
+        parameters=[ReadySerializer],
+        responses={
+            (200, "application/json"): example({"status": "ok", "worker_lag": 0.02})(
+                inline_serializer(
+                    "Ready",
+                    {
+                        "status": serializers.ChoiceField(["ok", "behind"]),
+                        "worker_lag": serializers.FloatField(allow_null=True, help_text="Seconds."),
+                    },
+                )
+            ),
+            503: OpenApiResponse(description="The database does not answer, or `max_lag` is exceeded."),
+        },
+    )
+    def get(self, request: Request) -> Response:
+        asked = ReadySerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        most: int | None = asked.validated_data.get("max_lag")
+        lag = worker_lag()
+        is_behind = most is not None and (lag is None or lag > most)
+        body = {"status": "behind" if is_behind else "ok", "worker_lag": None if lag is None else round(lag, 3)}
+        return Response(body, 503 if is_behind else 200)
 
 
 class Schema(Open):
