@@ -14,11 +14,11 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts, routing_log
+from identities import contacts, lookup, routing_log
 from identities.handles import mask
 from identities.holding import Changed, Held, Taken, keep_rules
 from identities.models import BUILT_IN, Extension, Handle, Identity, Pair, RoutingLogEntry
-from profiles import auditing, inserting
+from profiles import auditing, inserting, reading
 from profiles.auditing import By
 from profiles.models import Audit, Move, Profile
 from profiles.refusing import Refused
@@ -103,10 +103,11 @@ class Store:
         As the primary one it takes the mark off whichever has it, also off one that was put before.
         """
         row = self.held.identities.setdefault(identity.pair, identity)
-        event = "created" if row is identity else "taken over"
+        event, old = "created", {}
         if row is identity:
             self._new.append(row)
         else:
+            event, old = "taken over", {"profile_id": str(row.profile_id)}
             self._released.append((row, self.held.profiles[row.profile_id], profile))
             row.handle, row.original, row.addressed = identity.handle, identity.original, identity.addressed
             row.is_active, row.is_primary = identity.is_active, identity.is_primary
@@ -116,7 +117,7 @@ class Store:
         if row.is_primary:
             self._demote_for(row)
         self.rows.append(row)
-        self._events.append((event, row, {}, state(row)))
+        self._events.append((event, row, old, state(row)))
         return row
 
     def confirm(self, row: Identity, profile: Profile, handle: Handle) -> None:
@@ -188,13 +189,14 @@ def bring_back(rows: Collection[Identity], profile: Profile, *, held: Held, by: 
     for row in rows:
         row.handle = known[row.handle_id]
     too_many = over_limit(rows, profile)
+    old = {row.pk: {"profile_id": str(row.profile_id)} for row in rows}
     for row in rows:
         row.profile, row.addressed, row.conflict = profile, profile.pk, None
         row.tag(None)
         row.is_active = row.is_active and row.pair not in too_many
         row.is_primary, row.merged_from, row.updated_at = False, None, timezone.now()
     Identity.objects.bulk_update(rows, TAKEN_OVER)
-    auditing.write(audited("taken over", row, by=by, new=state(row)) for row in rows)
+    auditing.write(audited("taken over", row, by=by, old=old[row.pk], new=state(row)) for row in rows)
 
 
 def _note_released(
@@ -403,4 +405,9 @@ def state(row: Identity) -> dict[str, Any]:
 
 
 def audited(event: str, row: Identity, *, by: By, **values: Mapping[str, Any]) -> Audit:
-    return auditing.entry(event, row, by=by, profile=row.profile, **values)
+    """The audit entry of one change of an identity. That of its end is to be written before it is deleted."""
+    entry = auditing.entry(event, row, by=by, profile=row.profile, **values)
+    entry.is_hidden = row.handle_id in BUILT_IN
+    if event == "deleted" and not entry.is_hidden:
+        entry.facts = lambda: [{"gone": reading.from_json(lookup.identities([row.pk])[0])}]
+    return entry

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import auto_merging, contacts, deciding, filling, handles, matching
+from identities import auto_merging, contacts, deciding, filling, handles, lookup, matching
 from identities.attaching import attach, over_limit
 from identities.deciding import PROFILE_ID, Decision, Named, Wanted
 from identities.handles import Sent
@@ -27,7 +27,7 @@ from identities.moving import last_move, note_moves
 from identities.outcomes import Routed, Write, note_conflict, note_rerouted, set_aside
 from profiles import auditing, reading
 from profiles.auditing import By
-from profiles.inserting import insert, insert_with, unsaved
+from profiles.inserting import insert, unsaved
 from profiles.models import (
     Move,
     Point,
@@ -119,7 +119,9 @@ def delete(kind: type[Record], pk: int, *, by: By) -> None:
 
     def attempt() -> None:
         row = locked(of_kind(kind).get(pk=pk))
-        auditing.write([auditing.entry("deleted", row, by=by, profile=row.profile, old=_known_by(row))])
+        entry = auditing.entry("deleted", row, by=by, profile=row.profile, old=_known_by(row))
+        entry.facts = lambda: [{"gone": reading.from_json(lookup.records(kind.kind, [row.pk])[0])}]
+        auditing.write([entry])
         row.delete()
 
     settle(attempt)
@@ -191,10 +193,11 @@ def _made(kind: type[R], incoming: Incoming, write: Write) -> Recorded[R]:
     row.source = write.source
     _keep_definition(row)
     decision = case.decide()
-    routed = _bring(row, case, decision, is_kept=False)
+    with auditing.together():
+        routed = _bring(row, case, decision, is_kept=False)
     entry = auditing.entry("created", row, by=write.by, profile=row.profile, new=_known_by(row))
     items = _items(row, incoming.items or ()) if isinstance(row, Transaction) else []
-    if not insert_with(row, {"transaction_id": items, "auditable_key": [entry]}):
+    if not auditing.write_with(row, entry, {"transaction_id": items}):
         # There is one of its external id.
         raise Changed
     _merge_trusted(case, decision, routed)
@@ -216,7 +219,8 @@ def _changed(row: R, incoming: Incoming, write: Write) -> Recorded[R]:
     row.addressed = row.addressed or incoming.named
     kept = row if row.profile is not None or _was_made_nobodys(row) else None
     decision = case.decide(kept)
-    routed = _bring(row, case, decision, is_kept=kept is not None)
+    with auditing.together():
+        routed = _bring(row, case, decision, is_kept=kept is not None)
     if kept is None and row.profile is not None:
         note_moves([row], {row.pk: None}, row.profile, reason="", by=write.by, cause=Move.Cause.ROUTED)
     are_other_items = _write_items(row, incoming.items)

@@ -11,12 +11,12 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts, matching
+from identities import contacts, lookup, matching
 from identities.attaching import bring_back
 from identities.holding import Changed, hold, settle
 from identities.models import EMAIL, MOBILE_PHONE, Extension, Pair
 from identities.moving import refuse_merged
-from profiles import auditing
+from profiles import auditing, reading
 from profiles.auditing import By
 from profiles.models import Move, Profile
 from profiles.refusing import Refused
@@ -124,5 +124,9 @@ def _retype(
     profile.deleted_at = now if profile_type == Profile.Type.DELETED else None
     profile.save()
     new = {name: getattr(profile, name) for name in old}
-    auditing.write([auditing.entry(event, profile, by=by, profile=profile, old=old, new=new)])
+    entry = auditing.entry(event, profile, by=by, profile=profile, old=old, new=new)
+    if event == "deleted":
+        # Its pairs are free from now on, and others may have them when the event is taken up.
+        entry.facts = lambda: [{"gone": reading.from_json(lookup.profile(profile.pk) or "null")}]
+    auditing.write([entry])
     return profile

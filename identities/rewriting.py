@@ -131,7 +131,7 @@ def _unite(pairs: Sequence[tuple[Identity, Identity]], *, by: By) -> None:
     if not pairs:
         return
     goes, stays = [row.pk for row, _heir in pairs], [heir.pk for _row, heir in pairs]
-    entries = [
+    auditing.write(
         audited(
             "deleted",
             row,
@@ -140,7 +140,7 @@ def _unite(pairs: Sequence[tuple[Identity, Identity]], *, by: By) -> None:
             new={"same_as": heir.pk},
         )
         for row, heir in pairs
-    ]
+    )
     with connection.cursor() as cursor:
         bringing: list[type[Model]] = [Identity, CustomAttribute, *RECORDS.values()]
         for model in bringing:
@@ -158,10 +158,9 @@ def _unite(pairs: Sequence[tuple[Identity, Identity]], *, by: By) -> None:
     Identity.objects.filter(pk__in=confirmed).update(by_contact=False, updated_at=now)
     primary = [heir for row, heir in pairs if row.is_primary]
     Identity.objects.filter(pk__in=[heir.pk for heir in primary]).update(is_primary=True, updated_at=now)
-    entries += [
+    auditing.write(
         audited("updated", heir, by=by, old={"is_primary": False}, new={"is_primary": True}) for heir in primary
-    ]
-    auditing.write(entries)
+    )
 
 
 def _free(pairs: Collection[tuple[Identity, Identity]], *, by: By) -> None:

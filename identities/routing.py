@@ -72,33 +72,40 @@ def route(
         known = [held.identities[pair] for pair in pairs if held.owner(pair)]
         decider = deciding.highest(known, pairs)
 
-        if decider is None:
-            profile, routed = _made(fields, wanted, held=held, by=by, source=source)
-        else:
-            profile, routed = _reached(decider, fields, wanted, held=held, by=by, source=source)
-        if len({row.profile_id for row in known}) > 1:
-            routed.outcome = "conflict"
-            routed.log_entry_id = note_conflict(write, profile, known)
+        with auditing.together():
+            if decider is None:
+                profile, routed = _made(fields, wanted, held=held, by=by, source=source)
+            else:
+                profile, routed = _reached(decider, fields, wanted, held=held, by=by, source=source)
+            if len({row.profile_id for row in known}) > 1:
+                routed.outcome = "conflict"
+                routed.log_entry_id = note_conflict(write, profile, known)
 
-        unknown = [identity for pair, identity in pairs.items() if held.owner(pair) is None]
-        too_many = over_limit(unknown, profile)
-        attached = attach(
-            [identity for identity in unknown if identity.pair not in too_many],
-            profile,
-            held=held,
-            by=by,
-            source=source,
-            brought_by=decider,
-            by_contact=decider is not None and all(row.by_contact for row in known if row.profile_id == profile.pk),
-            conflict=routed.log_entry_id,
-            payload=payload,
-        )
-        if attached and routed.outcome == "matched":
-            routed.outcome = "attached"
-        routed.identity = decider or next(iter(attached), None)
-        routed.not_taken += attributing.write(
-            attributes, profile, by=by, source=source, brought_by=routed.identity, only_missing=decider is not None
-        )
+            unknown = [identity for pair, identity in pairs.items() if held.owner(pair) is None]
+            too_many = over_limit(unknown, profile)
+            attached = attach(
+                [identity for identity in unknown if identity.pair not in too_many],
+                profile,
+                held=held,
+                by=by,
+                source=source,
+                brought_by=decider,
+                by_contact=decider is not None
+                and all(row.by_contact for row in known if row.profile_id == profile.pk),
+                conflict=routed.log_entry_id,
+                payload=payload,
+            )
+            if attached and routed.outcome == "matched":
+                routed.outcome = "attached"
+            routed.identity = decider or next(iter(attached), None)
+            routed.not_taken += attributing.write(
+                attributes,
+                profile,
+                by=by,
+                source=source,
+                brought_by=routed.identity,
+                only_missing=decider is not None,
+            )
         refusals = [
             too_many.get(answer.pair, answer) if isinstance(answer, Identity) else answer for answer in answers
         ]
@@ -172,8 +179,9 @@ def remove(identity_id: int, *, of: uuid.UUID | None = None, by: By, source: Ext
         keep_rules([row.handle])
         profile = row.profile
         if row.handle_id in BUILT_IN and contacts.shown(profile, row.handle_id) == row:
+            old = {row.handle_id: getattr(profile, row.handle_id)}
             contacts.show(profile, row.handle_id, None)
-            filling.save(profile)
+            filling.save_changes(profile, old, by=by)
         auditing.write([audited("deleted", row, by=by, old=state(row))])
         row.delete()
 
@@ -211,14 +219,22 @@ def update(
             profile.attributes = {**old["attributes"], **fields["attributes"]}
         addressed = profile_id if brought_by is None else None
         merged_id = profile_id if profile_id != profile.pk else None
-        for handle, identity in wanted.items():
-            if identity is not None:
-                identity.addressed = addressed
-            set_contact(
-                profile, handle, identity, held=held, by=by, source=source, brought_by=brought_by, named=merged_id
+        with auditing.together():
+            for handle, identity in wanted.items():
+                if identity is not None:
+                    identity.addressed = addressed
+                set_contact(
+                    profile, handle, identity, held=held, by=by, source=source, brought_by=brought_by, named=merged_id
+                )
+            filling.save_changes(profile, old, by=by)
+            attributing.write(
+                attributes,
+                profile,
+                by=by,
+                source=source,
+                addressed=addressed,
+                brought_by=brought_by,
             )
-        filling.save_changes(profile, old, by=by)
-        attributing.write(attributes, profile, by=by, source=source, addressed=addressed, brought_by=brought_by)
         return profile
 
     return settle(attempt)

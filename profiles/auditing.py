@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
-from profiles.inserting import insert, unsaved
+from profiles import events
+from profiles.inserting import insert, insert_with, unsaved
 from profiles.models import Audit, Profile
 
 if TYPE_CHECKING:
@@ -60,5 +63,50 @@ def _kind(model: type[models.Model]) -> str:
     return model._meta.verbose_name_raw.lower().replace(" ", "_")
 
 
+# The entries of an operation that stores them at its end.
+_gathered: ContextVar[list[Audit] | None] = ContextVar("gathered", default=None)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Store what is written meanwhile in one statement at the end, so that a profile of which several things were
+    changed at once is told of once. No savepoint may be rolled back meanwhile and its rest go on."""
+    if _gathered.get() is not None:
+        yield
+        return
+    entries: list[Audit] = []
+    forget = _gathered.set(entries)
+    try:
+        yield
+    finally:
+        _gathered.reset(forget)
+    _store(entries)
+
+
 def write(entries: Iterable[Audit]) -> None:
-    insert(list(entries))
+    """Store these entries, and the events that they are to whoever listens."""
+    rows, gathered = list(entries), _gathered.get()
+    if gathered is None:
+        _store(rows)
+        return
+    gathered += rows
+    if any(row.facts for row in rows):
+        # What it is to tell may be gone at the end.
+        _store(gathered)
+        gathered.clear()
+
+
+def _store(rows: Sequence[Audit]) -> None:
+    events.record(rows, insert(rows, asking=events.LISTENED))
+
+
+def write_with(row: models.Model, entry: Audit, parts: Mapping[str, Sequence[models.Model]]) -> bool:
+    """Insert a new row together with what tells of it, and with rows that refer to it, as `insert_with` does.
+
+    Returns whether it has been inserted.
+    """
+    is_made, listened = insert_with(row, {**parts, "auditable_key": [entry]}, asking=events.LISTENED)
+    if is_made:
+        entry.auditable_key = str(row.pk)
+        events.record([entry], listened)
+    return is_made

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import json
 import math
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,10 +27,10 @@ from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
 from identities.holding import settle
-from profiles import auditing
+from profiles import auditing, events
 from profiles.auditing import By
 from profiles.evidence import KINDS, MOST_ENTRIES
-from profiles.models import DuplicatePair, DuplicatePairQuerySet, Profile
+from profiles.models import DuplicatePair, DuplicatePairQuerySet, Event, Profile
 from profiles.refusing import Refused
 
 OPEN, DISMISSED, MERGED = DuplicatePair.Status.OPEN, DuplicatePair.Status.DISMISSED, DuplicatePair.Status.MERGED
@@ -167,7 +168,7 @@ def _write(rows: Sequence[tuple[Any, ...]], at: datetime.datetime) -> list[int]:
             ORDER BY first, second
             ON CONFLICT (first_id, second_id) DO UPDATE SET
                 evidence = {_JOINED}, score = {_score(f"({_JOINED})")}, updated_at = EXCLUDED.updated_at
-            RETURNING id, xmax = 0
+            RETURNING id, xmax = 0, low_id, high_id, first_id, second_id, evidence, score, {_IS_TOLD}
             """,  # noqa: S608 - constants of this module
             {
                 "at": at,
@@ -176,7 +177,53 @@ def _write(rows: Sequence[tuple[Any, ...]], at: datetime.datetime) -> list[int]:
                 **{name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)},
             },
         )
-        return [pk for pk, is_new in cursor.fetchall() if is_new]
+        made = [row for row in cursor.fetchall() if row[1]]
+    _tell([row for row in made if row[-1]], at)
+    return [row[0] for row in made]
+
+
+# Whether somebody is to hear of a new row: of two that nothing was known of, as the queue would have it.
+_IS_TOLD = f"""
+    '{events.DUPLICATE_DETECTED}' = ANY ({events.LISTENED}) AND NOT EXISTS (
+        SELECT FROM profiles_duplicatepair AS known WHERE known.low_id = pair.low_id AND known.high_id = pair.high_id
+    )
+"""  # noqa: S608 - constants
+
+
+def _tell(rows: Sequence[tuple[Any, ...]], at: datetime.datetime) -> None:
+    """Record an event for each two profiles of these new rows, all in one statement."""
+    told: dict[Two, Event] = {}
+    for pk, _is_new, low, high, first, second, evidence, score, _is_told in rows:
+        pair = DuplicatePair(
+            id=pk,
+            first_id=first,
+            second_id=second,
+            low_id=low,
+            high_id=high,
+            evidence=json.loads(evidence),
+            score=score,
+            created_at=at,
+            updated_at=at,
+        )
+        event = events.made(
+            events.DUPLICATE_DETECTED, "duplicate_pair", pk, profile_id=low, facts={"pair": document(pair)}
+        )
+        told.setdefault((low, high), event)
+    events.write(list(told.values()))
+
+
+def document(pair: DuplicatePair) -> dict[str, Any]:
+    """A pair as GET /duplicates shows it, but for what is told of it in sentences, and by whom it was decided."""
+    return {
+        "id": pair.pk,
+        "profile_ids": [str(pair.first_id), str(pair.second_id)],
+        "survivor_ids": list(dict.fromkeys([str(pair.low_id), str(pair.high_id)])),
+        "status": str(pair.status),
+        "score": pair.score,
+        "evidence": pair.evidence,
+        "created_at": pair.created_at.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        "last_seen_at": pair.updated_at.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S"),
+    }
 
 
 def forget(pair_ids: Collection[int], words: Collection[str], *, before: datetime.datetime) -> int:

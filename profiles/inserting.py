@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
@@ -27,34 +28,43 @@ AS_TEXT = (models.DateTimeField, models.DecimalField)
 ENCODER = DjangoJSONEncoder()
 
 
-def insert(rows: Sequence[models.Model], *, places: Sequence[int] | None = None) -> None:
+def insert(rows: Sequence[models.Model], *, places: Sequence[int] | None = None, asking: str = "NULL") -> Any:
     """Insert these unsaved rows of one model, and give them the keys that the database counts, in their order.
 
     They are written in that order too, unless their `places` say another: writers that may meet at a unique
-    constraint must go in one order, whatever order their keys are to have. Must run in a transaction.
+    constraint must go in one order, whatever order their keys are to have. Must run in a transaction. Returns what
+    the expression `asking` gives on the way, which may ask another table without a statement of its own.
     """
-    if not rows:
-        return
+    return _insert_rows(rows, places, asking)[0][1] if rows else None
+
+
+def _insert_rows(rows: Sequence[models.Model], places: Sequence[int] | None, asking: str) -> list[tuple[Any, Any]]:
+    """Insert these rows. Returns the key and the answer of each, in their order."""
     model = type(rows[0])
-    keys = reading.once(_insert(model), [_document(rows, places)])
+    made: list[tuple[Any, Any]] = reading.once(_insert(model, asking), [document(rows, places)])
     if _is_counted(model):
-        keys.sort()
-    for row, (pk,) in zip(rows, keys, strict=True):
+        made.sort(key=itemgetter(0))
+    for row, (pk, _answer) in zip(rows, made, strict=True):
         _keep(row, pk if _is_counted(model) else row.pk)
+    return made
 
 
-def insert_with(row: models.Model, parts: Mapping[str, Sequence[models.Model]]) -> bool:
+def insert_with(
+    row: models.Model, parts: Mapping[str, Sequence[models.Model]], *, asking: str = "NULL"
+) -> tuple[bool, Any]:
     """Insert an unsaved row, and rows of other models that have its key in a column of theirs, in one statement.
 
     In: the rows of each other model by the name of that column; keys of their own they do not get. Returns whether
-    it has been inserted: not, when there is a row already that it must not be the same as. Must run in a transaction.
+    it has been inserted: not, when there is a row already that it must not be the same as; and what the expression
+    `asking` gives, as `insert` does. Must run in a transaction.
     """
     used = {column: rows for column, rows in parts.items() if rows}
-    sql = _insert_with(type(row), tuple((column, type(rows[0])) for column, rows in used.items()))
-    keys = reading.once(sql, [_document([row]), *map(_document, used.values())])
-    for (pk,) in keys:
+    sql = _insert_with(type(row), tuple((column, type(rows[0])) for column, rows in used.items()), asking)
+    made = reading.once(sql, [document([row]), *map(document, used.values())])
+    for pk, answer in made:
         _keep(row, pk)
-    return bool(keys)
+        return True, answer
+    return False, None
 
 
 def unsaved(model: type[M], **values: Any) -> M:
@@ -89,16 +99,20 @@ def _keep(row: models.Model, pk: Any) -> None:
     row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
-def _document(rows: Sequence[models.Model], places: Sequence[int] | None = None) -> str:
-    """The rows as JSON: for each its place, and what its columns get, as `_given` reads them."""
+def document(rows: Sequence[models.Model], places: Sequence[int] | None = None) -> str:
+    """The rows as JSON: for each its place, and what its columns get, as `given` reads them."""
     placed = zip(range(len(rows)) if places is None else places, rows, strict=True)
-    written = [[place, *_written(row)] for place, row in placed]
+    return json_of([[place, *_written(row)] for place, row in placed])
+
+
+def json_of(value: Any) -> str:
+    """Anything as JSON."""
     try:
         # A time inside of free JSON is written as Django does it.
-        return orjson.dumps(written, ENCODER.default, orjson.OPT_PASSTHROUGH_DATETIME).decode()
+        return orjson.dumps(value, ENCODER.default, orjson.OPT_PASSTHROUGH_DATETIME).decode()
     except orjson.JSONEncodeError:
         # Most likely an integer of more than 64 bits in it.
-        return json.dumps(written, cls=DjangoJSONEncoder)
+        return json.dumps(value, cls=DjangoJSONEncoder)
 
 
 def _written(row: models.Model) -> list[Any]:
@@ -123,7 +137,7 @@ def _fields(model: type[models.Model]) -> list[tuple[str, str, bool]]:
 
 
 @cache
-def _insert(model: type[models.Model]) -> str:
+def _insert(model: type[models.Model], asking: str) -> str:
     columns = ", ".join(f'"{column}"' for column, _name, _is_text in _fields(model))
     key = counted = ""
     if _is_counted(model):
@@ -132,9 +146,9 @@ def _insert(model: type[models.Model]) -> str:
         key, counted = f"{_key(model)}, ", f"nextval({sequence}) AS {_key(model)}, "
     return f"""
         INSERT INTO {_table(model)} ({key}{columns})
-        SELECT {key}{columns} FROM (SELECT {counted}given.* FROM {_given(model)}) AS given
+        SELECT {key}{columns} FROM (SELECT {counted}given.* FROM {given(model)}) AS given
         ORDER BY place
-        RETURNING {_key(model)}
+        RETURNING {_key(model)}, {asking}
     """
 
 
@@ -144,25 +158,25 @@ def _is_counted(model: type[models.Model]) -> bool:
 
 
 @cache
-def _insert_with(model: type[models.Model], parts: tuple[tuple[str, type[models.Model]], ...]) -> str:
+def _insert_with(model: type[models.Model], parts: tuple[tuple[str, type[models.Model]], ...], asking: str) -> str:
     columns = ", ".join(f'"{column}"' for column, _name, _is_text in _fields(model))
     return f"""
         WITH made (key) AS (
-            INSERT INTO {_table(model)} ({columns}) SELECT {columns} FROM {_given(model)}
+            INSERT INTO {_table(model)} ({columns}) SELECT {columns} FROM {given(model)}
             ON CONFLICT DO NOTHING RETURNING {_key(model)}
         )
         {"".join(_part(number, *part) for number, part in enumerate(parts))}
-        SELECT key FROM made
+        SELECT key, {asking} FROM made
     """
 
 
 def _part(number: int, its_key: str, model: type[models.Model]) -> str:
     columns = [column for column, _name, _is_text in _fields(model)]
-    given = ", ".join("made.key" if column == its_key else f'given."{column}"' for column in columns)
+    values = ", ".join("made.key" if column == its_key else f'given."{column}"' for column in columns)
     names = ", ".join(f'"{column}"' for column in columns)
     return f"""
         , part_{number} AS (
-            INSERT INTO {_table(model)} ({names}) SELECT {given} FROM made, {_given(model)}
+            INSERT INTO {_table(model)} ({names}) SELECT {values} FROM made, {given(model)}
         )
     """
 
@@ -175,7 +189,7 @@ def _key(model: type[models.Model]) -> str:
     return f'"{model._meta.pk.column}"'
 
 
-def _given(model: type[models.Model]) -> str:
+def given(model: type[models.Model]) -> str:
     """The rows of a document, by the names of the columns. Read by position, which takes half the time of names."""
     fields = [field for field in model._meta.local_concrete_fields if not isinstance(field, models.AutoField)]
     values = ", ".join(f'{_value(field, position)} AS "{field.column}"' for position, field in enumerate(fields, 1))

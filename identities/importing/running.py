@@ -21,7 +21,7 @@ from identities.importing.planning import Kind
 from identities.importing.preparing import Catalogue, Prepared
 from identities.importing.rows import Outcome, Row, write
 from identities.models import Extension, ImportRun
-from profiles import auditing
+from profiles import auditing, events
 from profiles.auditing import By
 from profiles.models import Profile
 
@@ -118,7 +118,8 @@ def bring_in(
 
     In: the rows from where the run stands; names of handles that the file gives though the catalogue may not have
     them yet. Rows are read, and what is plain about them told, on a thread of their own while the chunk before is
-    written. The result is that of `rows.write` of each row in the order of the file. Raises Overtaken, and Busy when
+    written. The result is that of `rows.write` of each row in the order of the file, but that nobody is told of it
+    (`events`). Raises Overtaken, and Busy when
     even single rows lost every race; whatever ends this, the run goes on from the last chunk that is in.
     """
     for chunk in _ahead(rows, run, names):
@@ -200,7 +201,8 @@ def _write(run: ImportRun, chunk: _Chunk, *, errors: ErrorFile, by: By) -> int:
                     errors.write(one.row, outcome.refused)
         return len(planned.rows), _advance(run, planned.rows[-1][1].row, counts, errors.flush())
 
-    done, progress = settle(attempt)
+    with events.untold():
+        done, progress = settle(attempt)
     for name, value in progress.items():
         setattr(run, name, value)
     return done

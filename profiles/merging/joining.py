@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from django.utils import timezone
 
-from identities import reviewing
+from identities import lookup, reviewing
 from identities.holding import Changed, settle
 from identities.models import Identity
-from profiles import auditing
+from profiles import auditing, events, reading
 from profiles.auditing import By
 from profiles.merging import pairs, rows
 from profiles.merging.lineage import Lineage
 from profiles.merging.planning import Choices, Plan, Preview, refuse_changed, refuse_too_many, work_out
 from profiles.models import Merge, Profile
+
+# An event tells of no more: the oldest identities of a side, and the latest merges.
+MOST_IDENTITIES_TOLD = MOST_IN_LINEAGE_TOLD = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ def merge(
 def _write(plan: Plan, *, reason: str, by: By, cause: str, at: datetime.datetime) -> None:
     lineage, merges, told = plan.lineage, plan.merges, plan.preview
     survivor = told.survivor
+    before = events.listens("profile.merged") and _identities([survivor.pk, *(one.duplicate_id for one in merges)])
     old = _shown(lineage, told, of_survivor_before=True)
     marks = rows.marks()
     for one in merges:
@@ -95,7 +101,39 @@ def _write(plan: Plan, *, reason: str, by: By, cause: str, at: datetime.datetime
         for one in told.duplicates
     ]
     whole = {**new, "duplicates": ids, "moves": {kind: sum(by_id.values()) for kind, by_id in told.moves.items()}}
-    auditing.write([auditing.entry("merged", survivor, by=by, profile=survivor, old=old, new=whole), *audits])
+    entry = auditing.entry("merged", survivor, by=by, profile=survivor, old=old, new=whole)
+    if before:
+        entry.facts = partial(_facts, plan, before)
+    auditing.write([entry, *audits])
+
+
+def _identities(profile_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Any]]:
+    texts = {pk: lookup.identities_of(pk)[:MOST_IDENTITIES_TOLD] for pk in profile_ids}
+    return {pk: [reading.from_json(text) for text in some] for pk, some in texts.items()}
+
+
+def _facts(plan: Plan, before: Mapping[uuid.UUID, list[Any]]) -> list[dict[str, Any]]:
+    """What the event of each merge is to tell: what both sides were known by, and who the survivor is by now."""
+    survivor_id, lineage = plan.preview.survivor.pk, plan.lineage
+    beneath = [lineage.merges[pk] for pk in lineage.beneath(survivor_id) if pk != survivor_id]
+    told = [
+        {
+            "profile_id": str(one.duplicate_id),
+            "merged_into": str(one.survivor_id),
+            "merge_id": one.pk,
+            "merged_at": one.at.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        for one in sorted(beneath, key=lambda one: one.pk)[-MOST_IN_LINEAGE_TOLD:]
+    ]
+    return [
+        {
+            "merge": one.pk,
+            "duplicate": str(one.duplicate_id),
+            "identities_before": {"survivor": before[survivor_id], "duplicate": before[one.duplicate_id]},
+            "lineage": told,
+        }
+        for one in plan.merges
+    ]
 
 
 def _shown(lineage: Lineage, told: Preview, *, of_survivor_before: bool) -> dict[str, object]:

@@ -299,7 +299,7 @@ def _audits(told: Undo, *, reason: str, by: By) -> Iterable[Any]:
     new = {one.name: one.new for one in told.restored if one.profile_id == told.survivor.pk}
     moves = {kind: one.home for kind, one in told.tallies.items()}
     words = {"merge": told.merge.pk, "reason": reason}
-    yield auditing.entry(
+    entry = auditing.entry(
         "unmerged",
         told.survivor,
         by=by,
@@ -307,6 +307,8 @@ def _audits(told: Undo, *, reason: str, by: By) -> Iterable[Any]:
         old=old,
         new={**new, "duplicate": told.duplicate.pk, "moves": moves, **words},
     )
+    entry.facts = lambda: [{"merge": told.merge.pk, "duplicate": str(told.duplicate.pk)}]
+    yield entry
     yield auditing.entry(
         "revived",
         told.duplicate,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -15,6 +16,11 @@ class Audit(models.Model):
     """Who changed which row, when, through what, and from what to what (API.md 8). Never changed once written."""
 
     references: ClassVar[References] = {"profile": MENTION}
+
+    # Not kept with the entry. What its event is to tell that is not to be found later, which is asked for only if
+    # somebody listens; of several, each is an event of its own. And whether it is of what the API hides, and no event.
+    facts: Callable[[], Sequence[dict[str, Any]]] | None = None
+    is_hidden: bool = False
 
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("by"), db_index=False

@@ -3,7 +3,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import orjson
 from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -17,6 +16,7 @@ from identities.views import INCLUDE, PROFILE_INCLUDES, OfProfileViewSet, fragme
 from omneo_identity.api.auth import by, source, token_of
 from omneo_identity.api.schema import data_of
 from omneo_identity.api.views import one
+from profiles import reading
 from profiles.filters import ProfileFilterSet
 from profiles.models import RECORDS, Profile
 from profiles.models.record import of_kind
@@ -175,7 +175,7 @@ class ProfileViewSet(OfProfileViewSet):
             raise Http404
         if str(pk) in text[:64]:  # its first key is the id
             return one(text)
-        survivor = orjson.loads(text)
+        survivor = reading.from_json(text)
         self.stands_for(uuid.UUID(survivor["id"]), pk)
         return one({**survivor, "merged_from": str(pk)})
 
@@ -201,4 +201,4 @@ class ProfileViewSet(OfProfileViewSet):
         text = lookup.balances(profile.pk)
         if profile.pk == profile_key(profile_id):
             return one(text)
-        return one({**orjson.loads(text), "merged_from": str(profile_key(profile_id))})
+        return one({**reading.from_json(text), "merged_from": str(profile_key(profile_id))})

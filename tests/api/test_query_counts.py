@@ -234,7 +234,7 @@ WRITE = 8
 EXTRA = {
     "retired": 1,  # Whether somebody has the pair already.
     "against the pattern": 1,
-    "over the limit": 5,  # One comes in: match, what the profile has, the rules again, identity, audit.
+    "over the limit": 4,  # One comes in: match, what the profile has, the rules again, identity.
 }
 
 
@@ -290,8 +290,8 @@ def test_a_write_costs_the_same_for_one_released_pair_and_for_fifty(api, django_
         former = api.profile(identities=pairs)
         api.delete(f"/profiles/{former['id']}")
         with django_assert_num_queries(
-            TOKEN + WRITE + 6
-        ):  # Match and lock, match again, the rules again, move, identities, audit.
+            TOKEN + WRITE + 5
+        ):  # Match and lock, match again, the rules again, move, identities.
             answer = api.post("/profiles", {"identities": pairs}).json()
         assert len(answer["data"]["identities"]) == count
 

@@ -16,7 +16,8 @@ from django.core.management import CommandError, call_command
 
 from identities import importing
 from identities.models import Handle, Identity, ImportRun, RoutingLogEntry
-from profiles.models import Audit, CustomAttribute, Profile
+from profiles import events
+from profiles.models import Audit, CustomAttribute, Event, Profile, Webhook
 from tests.cast import known, pairs_of
 from tests.importing import errors_of
 from tests.tables import differences, everything
@@ -437,3 +438,17 @@ def test_the_file_itself_cannot_be_the_one_for_its_errors(file) -> None:
         bring_in(path, "--errors", str(path))
 
     assert path.exists() and not Profile.objects.exists()
+
+
+def test_whoever_listens_is_told_of_nothing_that_an_import_does(file, by):
+    for trigger in events.KNOWN:
+        Webhook.objects.create(trigger=trigger, url="https://example.com/", user=by.user)
+    known("pos:1", by=by)
+    before = Event.objects.count()
+
+    # One that is new, and one of somebody known, which goes by the write path.
+    bring_in(file("first_name,pos,loyalty-card", "Bo,2,2", "Ada,1,1"))
+
+    assert Profile.objects.count() == 2
+    assert Profile.objects.get(first_name="Ada").identities.count() == 2
+    assert Event.objects.count() == before > 0

@@ -127,11 +127,11 @@ def test_parts_get_the_key_of_the_row_that_they_belong_to(ada, by, django_assert
 
 
 def test_nothing_is_inserted_of_a_row_that_is_there_already(ada, by) -> None:
-    assert insert_with(Transaction(**FIELDS[Transaction], external_id="T7"), {})
+    assert insert_with(Transaction(**FIELDS[Transaction], external_id="T7"), {}) == (True, None)
     row = Transaction(**FIELDS[Transaction], external_id="T7")
     entry = Audit(by=by.user, event="created", auditable_type="transaction", auditable_key="None")
 
-    is_new = insert_with(row, {"auditable_key": [entry]})
+    is_new, _answer = insert_with(row, {"auditable_key": [entry]})
 
     assert not is_new
     assert (Transaction.objects.count(), Audit.objects.count()) == (1, 0)
