@@ -8,3 +8,6 @@ class IdentitiesConfig(AppConfig):
     name = "identities"
     verbose_name = _("Identities")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from identities import checks  # noqa: F401, PLC0415 - the checks register, which needs the models

@@ -169,6 +169,13 @@ def find(asked: Sequence[tuple[str, str, Sequence[str]]]) -> ProfileQuerySet:
     return profiles
 
 
+def refuse_value(named: Named) -> None:
+    """Refuse what no profile could have. Raises Refused `invalid`, naming `namespace`, `handle`, `type` or `value`."""
+    if named.value is None:
+        raise Refused("invalid", _("An attribute has a value."), field="value")
+    _typed(named, None)
+
+
 def refuse_name(namespace: str, handle: str) -> None:
     """Refuse what cannot name an attribute. Raises Refused `invalid`."""
     for field, name in (("namespace", namespace), ("handle", handle)):
@@ -195,7 +202,7 @@ def _typed(named: Named, row: CustomAttribute | None) -> tuple[str, Any, str]:
     elif row is not None and (kept := _kept(Type(row.type), named.value)):
         return kept
     else:
-        kind = _inferred(named.value)
+        kind = inferred(named.value)
     try:
         return (kind.value, *PARSERS[kind](named.value))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -211,7 +218,8 @@ def _kept(kind: Type, value: Any) -> tuple[str, Any, str] | None:
         return None
 
 
-def _inferred(value: Any) -> Type:
+def inferred(value: Any) -> Type:
+    """The type of a value that comes without one."""
     by_class: Mapping[type, Type] = {
         bool: Type.BOOLEAN,
         int: Type.INTEGER,

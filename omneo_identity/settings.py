@@ -21,10 +21,12 @@ from omneo_identity.variables import (
     choice,
     flag,
     header,
+    hosts,
     listed,
     number,
     read,
     region,
+    shared_secrets,
     text,
     zone,
 )
@@ -148,6 +150,15 @@ HANDLE_POLICY = choice("HANDLE_POLICY", "open", "agreed", default="open")
 POINT_VALUE = read("POINT_VALUE", amount, "a number of 0 or more, such as 0.01", Decimal("0.01"))
 PHONE_REGION = read("PHONE_REGION", region, "the two capital letters of a country, such as AU", "AU")
 
+# Webhooks
+
+# The first one signs where only one can; each signs otherwise, so that receivers can change theirs meanwhile.
+WEBHOOK_SECRETS = shared_secrets("WEBHOOK_SECRETS")
+# Which hosts inside of this network may be sent to. None, unless somebody says so.
+WEBHOOK_ALLOW = read(
+    "WEBHOOK_ALLOW", hosts, "addresses, networks such as 10.1.0.0/16 and names of hosts, separated by commas", []
+)
+
 # Serving
 
 HOST = text("HOST") or "127.0.0.1"
@@ -164,6 +175,14 @@ if flag("POOL", default=False):
     }
 # Jobs that the worker does at a time. Each keeps a database connection, and the worker some more.
 WORKER_CONCURRENCY = number("WORKER_CONCURRENCY", least=1, default=2)
+# Events that it takes up at a time, besides.
+REACTION_CONCURRENCY = number("REACTION_CONCURRENCY", least=1, default=2)
+# How long events and their deliveries are kept once nothing of them is on its way.
+EVENT_DAYS = number("EVENT_DAYS", least=1, default=30)
+# Targets that the worker sends to at a time, besides; and how many workers, of all machines, send to one of them, so
+# that one which is slow leaves some for the others.
+DELIVERY_CONCURRENCY = number("DELIVERY_CONCURRENCY", least=1, default=8)
+DELIVERIES_PER_TARGET = number("DELIVERIES_PER_TARGET", least=1, default=max(1, DELIVERY_CONCURRENCY // 2))
 MAX_BODY_BYTES = number("MAX_BODY_BYTES", least=1024, default=10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
@@ -265,6 +284,8 @@ LOGGING = {
         **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
         # Its lines for 4xx repeat the access log, but with the whole path, and an identifier may stand in that.
         "django.request": {"level": "ERROR"},
+        # Where a receiver's headers are none it would tell of them, and of the whole address.
+        "urllib3": {"level": "ERROR"},
         # Each process that starts would tell of every task that it knows.
         **{name: {"level": "WARNING"} for name in ("procrastinate.blueprints", "procrastinate.periodic")},
     },

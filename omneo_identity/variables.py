@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import re
 import zoneinfo
 from collections.abc import Callable
@@ -86,3 +88,29 @@ def header(raw: str) -> tuple[str, str]:
     if not re.fullmatch(r"[A-Za-z][A-Za-z-]*", raw):
         raise ValueError(raw)
     return f"HTTP_{raw.upper().replace('-', '_')}", "https"
+
+
+def shared_secrets(name: str) -> list[str]:
+    """What others know too, the one that signs first. What is wrong is not repeated."""
+    values = [value.strip() for value in text(name).split(",") if value.strip()]
+    try:
+        for value in values:
+            encoded = value.removeprefix("whsec_")
+            if not re.fullmatch(r"[!-~]{16,}", encoded):
+                raise ValueError
+            if encoded != value:
+                base64.b64decode(f"{encoded}{'=' * (-len(encoded) % 4)}", validate=True)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name} is not right: write a secret of at least 16 characters, or several of them separated by commas; "
+            "what follows whsec_ must be base64."
+        ) from None
+    return values
+
+
+def hosts(raw: str) -> list[str]:
+    values = [value.strip() for value in raw.split(",") if value.strip()]
+    for value in values:
+        if not re.fullmatch(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value) or re.fullmatch(r"[0-9.]+", value):
+            ipaddress.ip_network(value, strict=False)
+    return values

@@ -16,15 +16,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import django
 import psycopg_pool
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError, close_old_connections
+from procrastinate import signals
 from procrastinate.contrib.django import DjangoApp, app
 from procrastinate.contrib.django.utils import connector_params
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import ConnectorException, UniqueViolation
+from procrastinate.jobs import Status
 from procrastinate.psycopg_connector import PsycopgConnector
 
 from omneo_identity import database
@@ -37,6 +42,12 @@ HEARTBEAT = 5.0
 DEAD = 20.0
 LOOK = 5.0
 POLL = 3.0
+# Events are announced to nobody (`events.write`).
+LOOK_FOR_EVENTS = 0.2
+
+# The queues that have workers of their own, each with a job for each time that something happens: too many to keep
+# those that are done.
+DELIVERIES, REACTIONS = "deliveries", "reactions"
 
 # What a job gets to come to an end after SIGTERM, and the worker in all before it is killed.
 LAST_WORDS = 1.0
@@ -67,20 +78,60 @@ def main() -> None:
 
 
 async def work() -> None:
-    """Do what is to be done until SIGINT or SIGTERM, which let each job come to a point where it can go on later."""
+    """Do what is to be done until SIGINT or SIGTERM, which let each job come to a point where it can go on later.
+
+    Deliveries, which mostly wait for somebody else's machine, have workers of their own, and so have reactions, which
+    are to come soon, however many batches are waiting: all of them keep out of each other's way.
+    """
     own = connected()
+    # A thread for each job at a time, and one that looks for what is due.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_at_once() + 1))
+    others = {task.queue for task in own.tasks.values()} - {DELIVERIES, REACTIONS}
     async with own.open_async():
-        looking = asyncio.create_task(_take_up_again(own))
-        try:
-            await own.run_worker_async(
-                concurrency=settings.WORKER_CONCURRENCY,
-                fetch_job_polling_interval=POLL,
-                shutdown_graceful_timeout=LAST_WORDS,
-                update_heartbeat_interval=HEARTBEAT,
-                stalled_worker_timeout=DEAD,
-            )
-        finally:
-            looking.cancel()
+        looking = [asyncio.create_task(_take_up_again(own)), asyncio.create_task(_rouse())]
+        workers = [
+            asyncio.create_task(_worker(own, others, settings.WORKER_CONCURRENCY)),
+            asyncio.create_task(
+                _worker(
+                    own, {REACTIONS}, settings.REACTION_CONCURRENCY, poll=LOOK_FOR_EVENTS, delete_jobs="successful"
+                )
+            ),
+            asyncio.create_task(_worker(own, {DELIVERIES}, settings.DELIVERY_CONCURRENCY, delete_jobs="successful")),
+        ]
+
+        stopping = asyncio.Event()
+        with signals.on_stop(stopping.set):
+            # One that ends has lost its database: so have the others. Without those who look, nothing would be tried
+            # a second time, and nobody would notice.
+            told = asyncio.create_task(stopping.wait())
+            await asyncio.wait([*workers, *looking, told], return_when=asyncio.FIRST_COMPLETED)
+        for one in [*workers, *looking, told]:
+            # Once: a worker that is cancelled a second time leaves its jobs as they are.
+            one.cancel()
+        ended = await asyncio.gather(*workers, *looking, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, Exception):
+            raise error
+
+
+def _at_once() -> int:
+    """The jobs that a worker does at a time, of all queues."""
+    return settings.WORKER_CONCURRENCY + settings.REACTION_CONCURRENCY + settings.DELIVERY_CONCURRENCY
+
+
+async def _worker(
+    own: DjangoApp, queues: Iterable[str], concurrency: int, *, poll: float = POLL, **options: Any
+) -> None:
+    await own.run_worker_async(
+        queues=sorted(queues),
+        concurrency=concurrency,
+        fetch_job_polling_interval=poll,
+        shutdown_graceful_timeout=LAST_WORDS,
+        update_heartbeat_interval=HEARTBEAT,
+        stalled_worker_timeout=DEAD,
+        install_signal_handlers=False,
+        **options,
+    )
 
 
 def connected() -> DjangoApp:
@@ -89,8 +140,8 @@ def connected() -> DjangoApp:
     Procrastinate's command would give `app` itself this connector. But what a task enqueues must go by Django's
     connection, as everywhere, so that it is of the transaction that the task is in.
     """
-    # Beside the jobs' own connections: fetch, finish, heartbeat.
-    most = settings.WORKER_CONCURRENCY + 2
+    # Beside the jobs' own connections: fetch, finish, heartbeat, for each of the three.
+    most = _at_once() + 6
     own = DjangoApp(connector=PsycopgConnector(kwargs=connector_params(), min_size=1, max_size=most))
     own.tasks, own.periodic_registry = app.tasks, app.periodic_registry
     return own
@@ -106,10 +157,31 @@ async def _take_up_again(own: DjangoApp) -> None:
         try:
             for job in await own.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD):
                 logger.warning("The worker of job %s is gone; it is taken up again.", job.call_string)
-                await own.job_manager.retry_job(job)
+                try:
+                    await own.job_manager.retry_job(job)
+                except UniqueViolation:
+                    # Another one of the same queueing lock waits already, and will do it.
+                    await own.job_manager.finish_job(job, Status.FAILED, delete_job=True)
         except ConnectorException as error:
             # Somebody else was first, or the database is away, which ends the worker by its heartbeat.
             logger.info("Looking for jobs of dead workers failed: %s", error.__cause__ or error)
+        await asyncio.sleep(random.uniform(LOOK / 2, LOOK))  # noqa: S311 - no two in step
+
+
+async def _rouse() -> None:
+    """Have sent what has come due, for which there is no job."""
+    from profiles.reacting import sending
+
+    def rouse() -> None:
+        # As before a job: one that is dead would be asked again and again.
+        close_old_connections()
+        sending.rouse()
+
+    while True:
+        try:
+            await asyncio.to_thread(rouse)
+        except (DatabaseError, InterfaceError) as error:
+            logger.info("Looking for what is due failed: %s", error)
         await asyncio.sleep(random.uniform(LOOK / 2, LOOK))  # noqa: S311 - no two in step
 
 

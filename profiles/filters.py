@@ -21,10 +21,12 @@ from profiles.models import (
     Point,
     Profile,
     ProfileQuerySet,
+    Reaction,
     Record,
     Reward,
     RewardDefinition,
     Transaction,
+    Webhook,
     fold_name,
 )
 
@@ -181,3 +183,15 @@ class RewardDefinitionFilterSet(BracketFilterSet):
     class Meta:
         model = RewardDefinition
         fields = {"handle": ["exact"]}
+
+
+class WebhookFilterSet(BracketFilterSet):
+    class Meta:
+        model = Webhook
+        fields = {"is_active": ["exact"], "trigger": ["exact"], "namespace": ["exact"]}
+
+
+class ReactionFilterSet(BracketFilterSet):
+    class Meta:
+        model = Reaction
+        fields = {"name": ["exact"], "trigger": ["exact"]}

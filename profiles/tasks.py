@@ -18,6 +18,8 @@ from rest_framework.exceptions import ValidationError
 
 from identities import batching, replaying
 from omneo_identity.api.errors import first_fault
+from profiles import syncing
+from profiles.reacting import forgetting, sending, taking_up, tending
 from profiles.refusing import Refused
 from profiles.serializers import BatchedProfileSerializer
 
@@ -29,7 +31,7 @@ DONE_IS_KEPT = 24
 FAILED_IS_KEPT = 30 * 24
 
 # What is deleted by the clock when its time is over.
-FORGOTTEN = (batching.forget_old, replaying.forget_expired)
+FORGOTTEN = (batching.forget_old, replaying.forget_expired, forgetting.forget_old)
 
 
 class Patience(BaseRetryStrategy):
@@ -58,6 +60,18 @@ def bring_in_batch(context: JobContext, *, batch_id: str) -> None:
         raise JobAborted
 
 
+@app.task(queue="reactions", retry=Patience(), pass_context=True)
+def react(context: JobContext, *, event_id: int) -> None:
+    """Do for an event what those want who listen to it."""
+    taking_up.take_up(event_id, give_up=is_last_try(context.job))
+
+
+@app.task(queue="profiles", retry=Patience())
+def tell_again(*, audit_id: int, updated_at: str, profile_id: str) -> None:
+    """Record the next events of those that somebody has asked for (POST /profiles/sync)."""
+    syncing.tell(audit_id, updated_at, uuid.UUID(profile_id))
+
+
 def read(payload: Any) -> batching.Row:
     """Read a profile of a batch as POST and PUT would. Raises Refused `invalid`, naming the field."""
     body = BatchedProfileSerializer(data=payload)
@@ -66,6 +80,12 @@ def read(payload: Any) -> batching.Row:
     except ValidationError as error:
         raise Refused("invalid", first_fault(error)) from error
     return batching.Row(body.validated_data.get("identities") or [], body.contact(), body.custom(), body.fields_of)
+
+
+@app.task(queue="deliveries", pass_context=True)
+def deliver(context: JobContext, *, target_id: int) -> None:
+    """Send what waits for a target. It is not tried again as a job: the worker's clock finds what is left."""
+    sending.deliver(target_id, stop=context.should_abort)
 
 
 @app.periodic(cron="17 * * * *")
@@ -77,6 +97,13 @@ async def forget_jobs(context: JobContext, timestamp: int) -> None:
     await manager.delete_old_jobs(
         nb_hours=FAILED_IS_KEPT, include_failed=True, include_cancelled=True, include_aborted=True
     )
+
+
+@app.periodic(cron="47 * * * *")
+@app.task(queue="housekeeping", queueing_lock="give_up", retry=Patience())
+def give_up(timestamp: int) -> None:
+    """Give up deliveries to targets that have not answered for days."""
+    tending.give_up()
 
 
 @app.periodic(cron="37 * * * *")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from omneo_identity.api.routers import paths
 from profiles.views import (
+    ActionViewSet,
     AuditViewSet,
     CustomAttributeViewSet,
     DuplicateViewSet,
@@ -15,10 +16,12 @@ from profiles.views import (
     ProfileRewardViewSet,
     ProfileTransactionViewSet,
     ProfileViewSet,
+    ReactionViewSet,
     RewardDefinitionViewSet,
     RewardViewSet,
     SplittingViewSet,
     TransactionViewSet,
+    WebhookViewSet,
 )
 
 ONE = {"get": "retrieve", "put": "update", "delete": "destroy"}
@@ -153,5 +156,16 @@ urlpatterns = [
             "duplicates/<int:pair_id>/merge": {"post": "merge"},
         },
     ),
+    *paths(
+        WebhookViewSet,
+        "webhook",
+        {"webhooks": {"get": "list", "post": "create"}, "webhooks/<int:webhook_id>": ONE},
+    ),
+    *paths(
+        ReactionViewSet,
+        "trigger",
+        {"triggers": {"get": "list", "post": "create"}, "triggers/<int:trigger_id>": ONE},
+    ),
+    *paths(ActionViewSet, "trigger-action", {"triggers/<int:trigger_id>/actions": {"get": "list", "post": "create"}}),
     *paths(AuditViewSet, "audit", {"audits": {"get": "list"}, "audits/<int:audit_id>": {"get": "retrieve"}}),
 ]

@@ -24,6 +24,13 @@ os.environ.update(
     THREADS="",
     WORKER_DATABASE_URL="",
     WORKER_CONCURRENCY="",
+    EVENT_DAYS="",
+    REACTION_CONCURRENCY="",
+    DELIVERY_CONCURRENCY="",
+    DELIVERIES_PER_TARGET="",
+    # What tests send goes to this machine.
+    WEBHOOK_ALLOW="127.0.0.1",
+    WEBHOOK_SECRETS="only-for-tests-of-webhooks",
     PREPARE="",
     POOL="",
     CONN_MAX_AGE="",

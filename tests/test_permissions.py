@@ -27,10 +27,14 @@ from profiles.models import (
     Move,
     Profile,
     ProfileBatch,
+    Reaction,
     RewardDefinition,
+    Target,
+    Webhook,
 )
 from profiles.refusing import Refused
 from tests.cast import came, known, merge
+from tests.deliveries import put
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -216,6 +220,14 @@ API: dict[tuple[str, str], tuple[str, ...]] = {
     ("duplicate-retrieve", "GET"): ("read-profiles",),
     ("duplicate-dismiss", "POST"): ("merge-profiles",),
     ("duplicate-merge", "POST"): ("merge-profiles",),
+    **{
+        (name, method): needed if method in ("GET", "DELETE") else (f"{needed[0]}&read-profiles",)
+        for noun in ("webhook", "trigger")
+        for (name, method), needed in records(noun, f"{noun}s").items()
+        if "move" not in name
+    },
+    ("trigger-action-list", "GET"): ("read-triggers",),
+    ("trigger-action-list", "POST"): ("create-triggers", "update-triggers"),
     ("audit-list", "GET"): ("read-audits",),
     ("audit-retrieve", "GET"): ("read-audits",),
     ("identity-list", "GET"): READ_IDENTITIES,
@@ -325,6 +337,12 @@ def one_of_each() -> dict[str, Any]:
         "record_id": 1,
         "external_id": "T7/1",
         "definition_id": 1,
+        "webhook": Webhook.objects.create(trigger="profile.updated", url="https://example.com/", user=by.user).pk,
+        "reaction": Reaction.objects.create(name="Tell", trigger="profile.updated").pk,
+        "delivery": put(ada, "https://example.com/", by).pk,
+        "target": Target.objects.get().pk,
+        "webhook_id": 1,
+        "trigger_id": 1,
         "merge_id": 1,
         "pair_id": 1,
         "identity_id": identity.pk,

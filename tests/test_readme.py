@@ -55,7 +55,11 @@ def test_every_setting_of_the_table_is_read_and_every_setting_that_is_read_stand
     documented = {name for row in table.splitlines() for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])}
 
     source = (ROOT / "omneo_identity/settings.py").read_text()
-    read = set(re.findall(r'\b(?:text|read|flag|number|choice|listed)\(\s*"([A-Z_]+)"', source))
+    read = set(
+        re.findall(
+            r'\b(?:text|read|flag|number|choice|listed|signing_keys|shared_secrets|digest_key)\(\s*"([A-Z_]+)"', source
+        )
+    )
 
     assert documented == read
     assert settings.HANDLE_POLICY == "open"

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import DataError, OperationalError, connection, transaction
+from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from procrastinate.exceptions import JobAborted
@@ -26,12 +27,17 @@ from identities.models import Identity
 from omneo_identity import worker
 from profiles import tasks
 from profiles.auditing import By
-from profiles.models import Audit, Profile, ProfileBatch
+from profiles.models import Audit, Delivery, Event, Profile, ProfileBatch, Webhook
+from tests.cast import add
+from tests.deliveries import put
 from tests.working import HURRY, PATIENCE, environment, jobs, wait_until, work, worker_process
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MANY = 300
+
+# A process is one worker for deliveries, one for reactions and one for all else.
+EACH = 3
 
 
 def queue(count: int, by: By) -> ProfileBatch:
@@ -87,7 +93,7 @@ def test_a_worker_that_lives_takes_up_what_a_killed_one_has_left(by: By) -> None
     with worker_process() as killed:
         wait_until(lambda: done(batch) >= 5)
         with worker_process() as living:
-            wait_until(lambda: ProcrastinateWorker.objects.count() == 2)
+            wait_until(lambda: ProcrastinateWorker.objects.count() == 2 * EACH)
             killed.kill()
             killed.wait()
             assert done(batch) < MANY
@@ -127,11 +133,11 @@ def test_the_server_keeps_a_worker_and_leaves_none_behind(
     caplog.set_level(logging.WARNING)
 
     with worker.running():
-        wait_until(lambda: ProcrastinateWorker.objects.count() == 1)
+        wait_until(lambda: ProcrastinateWorker.objects.count() == EACH)
         (first,) = children()
         first.kill()
 
-        wait_until(lambda: ProcrastinateWorker.objects.count() == 2)
+        wait_until(lambda: ProcrastinateWorker.objects.count() == 2 * EACH)
         (second,) = children()
         assert second.pid != first.pid
         batch = queue(3, by)
@@ -140,7 +146,7 @@ def test_the_server_keeps_a_worker_and_leaves_none_behind(
     assert children() == []
     assert "The worker has ended (-9); another one is started." in caplog.text
     # This one has said goodbye; the first could not.
-    assert ProcrastinateWorker.objects.count() == 1
+    assert ProcrastinateWorker.objects.count() == EACH
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -248,6 +254,52 @@ def test_what_a_job_enqueues_is_of_its_transaction_in_a_worker_too(operator: Use
         del app.tasks["tests.enqueue"]
 
 
+def test_reactions_do_not_wait_for_batches_and_leave_no_jobs_behind(ada: Profile, by: By) -> None:
+    for _number in range(2 * settings.WORKER_CONCURRENCY):
+        queue(1, by)
+    with transaction.atomic():
+        Webhook.objects.create(trigger="identity.created", url="http://127.0.0.1:1/", user=by.user)
+        add(ada, "pos:1", by=by)
+    assert [status for status, _arguments in jobs("profiles.tasks.react")] == ["todo"]
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE profiles_profilebatch")
+        with worker_process():
+            wait_until(lambda: Event.objects.get().taken_up_at and not jobs("profiles.tasks.react"))
+            waiting = [status for status, _arguments in jobs()]
+
+    assert "succeeded" not in waiting
+
+
+def test_a_worker_that_has_lost_its_connections_while_idle_still_finds_what_is_due(ada: Profile, by: By) -> None:
+    """A proxy or a firewall drops what is idle, and no job comes along that would notice."""
+    made = put(ada, "http://127.0.0.1:1/", by)
+    ProcrastinateJob.objects.all().delete()
+    Delivery.objects.update(next_try_at=None)
+    with worker_process() as process:
+        wait_until(lambda: others("query LIKE '%profiles_target%'"))
+        others("query LIKE '%profiles_target%'", "pg_terminate_backend(pid)")
+
+        Delivery.objects.update(next_try_at=timezone.now())
+
+        wait_until(lambda: Delivery.objects.get(pk=made.pk).tries, seconds=20)
+        assert process.poll() is None
+
+
+def others(condition: str, column: str = "pid") -> list[tuple[Any]]:
+    """Of the other connections to this database that are so."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH other AS MATERIALIZED (
+                SELECT * FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+            )
+            SELECT {column} FROM other WHERE {condition}
+            """  # noqa: S608 - of this module
+        )
+        return list(cursor.fetchall())
+
+
 # Trying again
 
 
@@ -335,7 +387,11 @@ def test_a_row_that_can_only_fail_holds_up_neither_its_batch_nor_the_next(
 def test_what_is_done_by_the_clock_is_known_to_the_worker() -> None:
     known = {task.task.name: task.cron for task in app.periodic_registry.periodic_tasks.values()}
 
-    assert known == {"profiles.tasks.forget_jobs": "17 * * * *", "profiles.tasks.forget_expired": "37 * * * *"}
+    assert known == {
+        "profiles.tasks.forget_jobs": "17 * * * *",
+        "profiles.tasks.forget_expired": "37 * * * *",
+        "profiles.tasks.give_up": "47 * * * *",
+    }
 
 
 def test_jobs_that_are_over_are_deleted_when_nobody_asks_for_them_any_more(by: By) -> None:

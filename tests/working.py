@@ -60,6 +60,9 @@ def jobs(task: str = "profiles.tasks.bring_in_batch") -> list[tuple[str, dict[st
 # A worker in a hurry: what takes seconds in earnest takes tenths of them.
 HURRY = """
 from omneo_identity import worker
+from profiles.reacting import patience
+patience.LEASE, patience.FIRST_GAP, patience.LONGEST_GAP = 1.0, 0.2, 1.0
+patience.FIRST_LOOK, patience.LONGEST_LOOK = 0.2, 0.5
 worker.HEARTBEAT, worker.DEAD, worker.LOOK, worker.POLL, worker.PAUSE = 0.2, 1.0, 0.4, 0.2, 0.1
 worker.main()
 """

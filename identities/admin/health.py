@@ -14,9 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from environ.fileaware_mapping import FileAwareMapping
 
-from identities import counting, refusal_words
+from identities import counting, refusal_words, signatures
 from identities.admin import figures, scopes
 from identities.admin.figures import ago, number_link
 from identities.admin.token_page import is_good, state, successor_url
@@ -89,7 +88,7 @@ def context(request: HttpRequest, extension: Extension) -> dict[str, Any]:
         "health": health,
         "figures": _figures(request, extension, health),
         "writes": _writes(request, extension),
-        "secrets": [(name, is_set(name)) for name in extension.secret_variables],
+        "secrets": [(name, signatures.is_set(name)) for name in extension.secret_variables],
     }
     if request.user.has_perm("identities.view_routinglogentry"):
         parts["refusals"] = [_refusal(extension, *found) for found in counting.refusals(extension)]
@@ -183,11 +182,3 @@ def _expiring(request: HttpRequest, token: ApiToken) -> SafeString:
     told = format_html(_("The token {name} expires in {left}."), name=name, left=left)
     url = successor_url(request, token)
     return format_html('{} <a href="{}">{}</a>', told, url, _("Issue the next one")) if url else told
-
-
-def is_set(name: str) -> bool:
-    """Whether this process has the variable, itself or in the file that NAME_FILE names. Its value goes nowhere."""
-    try:
-        return bool(str(FileAwareMapping(cache=False).get(name, "")).strip())
-    except (OSError, ValueError):
-        return False

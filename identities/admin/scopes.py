@@ -87,6 +87,7 @@ GROUPS = (
             "update-webhooks": _("Change webhooks"),
             "delete-webhooks": _("Delete webhooks"),
         },
+        _("Who adds or changes one also needs to read profiles, and the records that it tells of."),
     ),
     Group(
         _("Triggers"),
@@ -96,6 +97,7 @@ GROUPS = (
             "update-triggers": _("Change triggers"),
             "delete-triggers": _("Delete triggers"),
         },
+        _("Who adds or changes one also needs to read what it tells of, and to change profiles if it does."),
     ),
     Group(
         _("Handle catalogue"),

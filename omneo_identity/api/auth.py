@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -98,6 +98,17 @@ class HasScope(BasePermission):
             return True
         self.message = _("The token lacks the scope %(scopes)s.") % {"scopes": _(" or ").join(any_of)}
         return False
+
+
+class ScopeLacking(PermissionDenied):
+    """What is asked for needs a scope besides those of its route."""
+
+
+def demand(request: Request, scopes: Collection[str]) -> None:
+    """Refuse a request whose token has not all of these scopes. Raises ScopeLacking, in the words of HasScope."""
+    missing = sorted(set(scopes).difference(token_of(request).scopes))
+    if missing:
+        raise ScopeLacking(_("The token lacks the scope %(scopes)s.") % {"scopes": _(" and ").join(missing)})
 
 
 def may(token: ApiToken, any_of: Collection[str]) -> bool:

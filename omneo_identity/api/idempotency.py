@@ -19,7 +19,7 @@ from rest_framework.response import Response
 
 from identities import replaying
 from identities.replaying import Answer
-from omneo_identity.api.auth import source, token_of
+from omneo_identity.api.auth import ScopeLacking, source, token_of
 
 if TYPE_CHECKING:
     # At run time REST framework's views import this package's modules, as their defaults.
@@ -69,8 +69,8 @@ def _once(view: APIView, key: str, handler: Callable[..., Response], request: Re
     def act() -> Answer:
         try:
             response = handler(request, **kwargs)
-        except DatabaseError:
-            # The transaction is lost, and no answer to keep.
+        except (DatabaseError, ScopeLacking):
+            # The transaction is lost, and no answer to keep; or nothing was done, and another token may.
             raise
         except Exception as error:
             response = view.handle_exception(error)

@@ -5,6 +5,7 @@ from profiles.views.audit import AuditViewSet
 from profiles.views.batch import ProfileBatchViewSet
 from profiles.views.definitions import RewardDefinitionViewSet
 from profiles.views.duplicates import DuplicateViewSet
+from profiles.views.listening import ActionViewSet, ReactionViewSet, WebhookViewSet
 from profiles.views.merges import MergeViewSet
 from profiles.views.merging import MergingViewSet
 from profiles.views.profile import ProfileViewSet
@@ -17,6 +18,7 @@ from profiles.views.records import InteractionViewSet, PointViewSet, RewardViewS
 from profiles.views.splitting import SplittingViewSet
 
 __all__ = [
+    "ActionViewSet",
     "AuditViewSet",
     "CustomAttributeViewSet",
     "DuplicateViewSet",
@@ -30,8 +32,10 @@ __all__ = [
     "ProfileRewardViewSet",
     "ProfileTransactionViewSet",
     "ProfileViewSet",
+    "ReactionViewSet",
     "RewardDefinitionViewSet",
     "RewardViewSet",
     "SplittingViewSet",
     "TransactionViewSet",
+    "WebhookViewSet",
 ]

@@ -66,7 +66,11 @@ class ProfileBatchViewSet(ApiViewSet):
         summary="Ask for the profiles that were changed since a time",
     )
     def sync(self, request: Request) -> Response:
-        """The token needs the scope `update-profiles`. The audit keeps who asked."""
+        """Whoever listens to `profile.updated` is told of each of them again, in the order of their changes.
+
+        Left out, `updated_at` means all profiles. The worker does it bit by bit, and only while somebody listens.
+        The token needs the scope `update-profiles`. The audit keeps who asked.
+        """
         body = SyncSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         syncing.ask(body.validated_data.get("updated_at"), by=by(request))

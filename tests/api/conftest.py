@@ -21,6 +21,7 @@ from django.utils import timezone
 from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
 from profiles.models import (
+    Action,
     Audit,
     CustomAttribute,
     DuplicatePair,
@@ -28,10 +29,12 @@ from profiles.models import (
     Merge,
     Point,
     Profile,
+    Reaction,
     Reward,
     RewardDefinition,
     Transaction,
     TransactionItem,
+    Webhook,
 )
 
 CARD = "loyalty-card"
@@ -330,6 +333,15 @@ def rows(api: Any, ada: Any, operator: Any, count: int) -> None:
     Interaction.objects.bulk_create(Interaction(profile_id=ada["id"], signal=1) for _number in range(count))
     Point.objects.bulk_create(Point(**balance) for _number in range(count))
     Reward.objects.bulk_create(Reward(**balance, definition=definition) for _number in range(count))
+    Webhook.objects.bulk_create(
+        Webhook(trigger="profile.updated", url="https://hooks.example.com/omneo", user=operator)
+        for _number in range(count)
+    )
+    reactions = Reaction.objects.bulk_create(
+        Reaction(name="Tell", trigger="profile.updated") for _number in range(count)
+    )
+    oldest = Reaction.objects.earliest("pk")
+    Action.objects.bulk_create(Action(reaction=one, name="filter") for one in [*reactions, *[oldest] * count])
 
 
 @pytest.fixture

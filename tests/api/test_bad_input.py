@@ -26,6 +26,13 @@ MERGING: dict[str, Any] = {
     "plan": None,
 }
 
+HOOK = {"trigger": "profile.updated", "url": "https://hooks.example.com/omneo"}
+STEPS: dict[str, Any] = {
+    "name": "Tell the till",
+    "trigger": "profile.updated",
+    "actions": [{"name": "target.send", "arguments": [{"name": "url", "value": HOOK["url"]}]}],
+}
+
 # Every route that takes a body, with one that is good. {id}: Ada's, {identity}: her card's.
 WRITES = [
     ("POST", "/profiles", {"first_name": "Eve", "identities": [{"handle": "pos", "identifier": "1"}]}),
@@ -52,6 +59,11 @@ WRITES = [
     ("PUT", "/rewards/{rewards}", {"value_remaining": 1}),
     ("POST", "/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}),
     ("PUT", "/rewards/definitions/{definition}", {"name": "Present"}),
+    ("POST", "/webhooks", {**HOOK, "namespace": "till", "is_active": 1, "queue": "low", "condition": None}),
+    ("PUT", "/webhooks/{webhook}", {"retry_daily": True, "retry_hourly": False, "url": HOOK["url"]}),
+    ("POST", "/triggers", {**STEPS, "description": "", "notes": None, "is_active": True}),
+    ("PUT", "/triggers/{trigger}", {"name": "Tell", "actions": None}),
+    ("POST", "/triggers/{trigger}/actions", {**STEPS["actions"][0], "sort_order": 1, "notes": ""}),
     *(("POST", f"/{kind}/{{{kind}}}/move", {"profile_id": "{id}", "reason": "Because."}) for kind in KINDS),
     ("POST", "/duplicates/{duplicate}/dismiss", {"note": "Sisters."}),
     ("POST", "/duplicates/{duplicate}/merge", {"destination_profile_id": "{id}", "reason": "Because."}),
@@ -65,7 +77,18 @@ WRITES = [
     ("POST", "/auth/api-tokens", {"name": "Till", "scopes": []}),
 ]
 RECORD_LISTS = [*(f"/{kind}" for kind in KINDS), "/rewards/definitions"]
-LISTS = ["/profiles", "/identities", "/handles", "/routing-log", "/duplicates", "/merges", "/audits", *RECORD_LISTS]
+LISTS = [
+    "/profiles",
+    "/identities",
+    "/handles",
+    "/routing-log",
+    "/duplicates",
+    "/merges",
+    "/audits",
+    *RECORD_LISTS,
+    "/webhooks",
+    "/triggers",
+]
 
 HOSTILE = [
     "'; DROP TABLE profiles_profile; --",
@@ -89,6 +112,10 @@ def writes(api, ada):
     ids |= {kind: api.record(kind, body(f"{CARD}:1804974"))["id"] for kind, body in KINDS.items()}
     definition = api.post("/rewards/definitions", {"name": "Birthday", "handle": "birthday", "value": 5})
     (ids["duplicate"],) = duplicates.note([Found(uuid.UUID(ada["id"]), uuid.UUID(api.profile()["id"]), {})])
+    ids |= {
+        name: api.post(f"/{name}s", body).json()["data"]["id"]
+        for name, body in (("webhook", HOOK), ("trigger", STEPS))
+    }
     ids["definition"] = definition.json()["data"]["id"]
     pair = [api.profile(first_name=name)["id"] for name in ("Cy", "Cyrus")]
     merging = {"source_profile_id": pair[0], "destination_profile_id": pair[1]}

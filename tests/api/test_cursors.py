@@ -30,6 +30,7 @@ from profiles.models import (
     Merge,
     Point,
     Profile,
+    Reaction,
     Reward,
     Transaction,
 )
@@ -61,8 +62,11 @@ ASKED = {
 }
 
 # Lists that no index walks from the cursor on: as small as the number of systems, or of campaigns, that a retailer has;
-# and what is found by a value, where the index of values is gone through up to the cursor.
-NOT_BY_INDEX = {"/handles", "/rewards/definitions", "/profiles/attributes/custom"}
+# the actions of a reaction, of which there are 50 at most; and what is found by a value, where the index of values is gone through up to the cursor.
+NOT_BY_INDEX = {
+    *("/handles", "/rewards/definitions", "/profiles/attributes/custom"),
+    *("/webhooks", "/triggers", "/triggers/{trigger_id}/actions"),
+}
 
 LISTS = list(paged())
 PATHS = list(dict.fromkeys(path for path, _sort in LISTS))
@@ -85,8 +89,9 @@ urlpatterns = [*paths(Users, "users", {"api/v3/users": {"get": "list"}})]
 
 
 def placed(api: Any, ada: Any, path: str) -> str:
-    """A list of Ada's."""
-    return path.replace("{profile_id}", ada["id"])
+    """A list of Ada's, or of the actions of the reaction that has many."""
+    reaction = Reaction.objects.order_by("pk").first()
+    return path.replace("{profile_id}", ada["id"]).replace("{trigger_id}", str(reaction.pk if reaction else 0))
 
 
 def page(api: Any, path: str, cursor: str | None = "", **query: Any) -> Any:

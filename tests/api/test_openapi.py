@@ -22,6 +22,7 @@ from omneo_identity.api.errors import CONFLICTS, ERROR_CODES
 from omneo_identity.api.views import document as whole_document
 from profiles import duplicates
 from profiles.duplicates import Found
+from profiles.models import Reaction, Webhook
 from tests.api.conftest import KINDS
 
 METHODS = {"get", "post", "put", "delete"}
@@ -167,6 +168,9 @@ def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
     other = {"source_profile_id": api.profile()["id"], "destination_profile_id": again[0]}
     (merge,) = api.post("/profiles/merge", other).json()["merges"]
     example = ada["id"], "b1d6f3ec-38cd-4747-b7f3-6649c9c05c5d"
+    url = "https://hooks.example.com/omneo"
+    webhook = Webhook.objects.create(trigger="profile.updated", url=url, user=api.token.user)
+    trigger = Reaction.objects.create(name="Tell", trigger="profile.updated")
     # What is done first is not there to be previewed any more.
     for name, operation in sorted(operations(document), key=lambda one: not one[0].endswith("/preview")):
         if "requestBody" not in operation:
@@ -177,6 +181,7 @@ def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
         path = path.replace("{attribute}", "loyalty:tier").replace("{definition_id}", str(definition["id"]))
         path = path.replace("{pair_id}", str(pair))
         path = path.replace("{merge_id}", str(merge))
+        path = path.replace("{webhook_id}", str(webhook.pk)).replace("{trigger_id}", str(trigger.pk))
         path = path.replace("{record_id}", made.get(path.split("/")[1], ""))
         if path == "/transactions/update-create":
             api.delete(f"/transactions/{api.data('/transactions/external/T07-000381')['id']}")

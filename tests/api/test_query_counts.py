@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from identities import lookup
 from identities.models import Handle
-from profiles.models import Audit, Point, Reward
+from profiles.models import Audit, Point, Reaction, Reward
 from tests.api.conftest import CARD, KINDS, rows, sale, statements
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +48,11 @@ LISTS = [
     ("/audits?filter[event]=created", TOKEN + ROWS),
     ("/merges", TOKEN + ROWS),
     ("/merges?filter[survivor]={id}", TOKEN + ROWS),
+    ("/webhooks", TOKEN + ROWS),
+    ("/webhooks?filter[is_active]=1&filter[trigger]=profile.updated", TOKEN + ROWS),
+    ("/triggers", TOKEN + ROWS + 1),  # Their actions.
+    ("/triggers?filter[trigger]=profile.updated&sort=-created_at", TOKEN + ROWS + 1),
+    ("/triggers/{trigger}/actions", TOKEN + ROWS + 1),  # The trigger.
     ("/auth/access-tokens", TOKEN + 1),
     ("/profiles/{id}/identities", TOKEN + 2),  # The profile, which may be merged, and its identities.
 ]
@@ -57,7 +62,8 @@ LISTS = [
 def test_a_list_costs_the_same_for_one_row_and_for_fifty(
     api, ada, operator, django_assert_num_queries, path, queries
 ) -> None:
-    url = path.format(id=ada["id"]) + ("&" if "?" in path else "?") + "page[size]=200"
+    trigger = Reaction.objects.create(name="Tell", trigger="profile.updated")
+    url = path.format(id=ada["id"], trigger=trigger.pk) + ("&" if "?" in path else "?") + "page[size]=200"
     api.get("/auth/verify")  # When the token was last used is written once a minute.
 
     rows(api, ada, operator, 1)

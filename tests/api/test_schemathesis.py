@@ -69,6 +69,9 @@ BOOLEANS = {
     "is_void",
     "is_assignable",
     "is_published",
+    "is_dynamic",
+    "retry_daily",
+    "retry_hourly",
 }
 CHECKS = [
     not_a_server_error,
@@ -92,6 +95,10 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
     assert refused.status_code == 422
     definition = api.post("/rewards/definitions", {"name": "Gift", "handle": "gift", "value": 5}).json()["data"]
     queued = api.post("/profiles/batch", {"match_criteria": "email", "profiles": [{"email": ada["email"]}]})
+    url = "https://hooks.example.com/omneo"
+    webhook = api.post("/webhooks", {"trigger": "profile.updated", "url": url}).json()["data"]
+    steps = [{"name": "target.send", "arguments": [{"name": "url", "value": url}]}]
+    trigger = api.post("/triggers", {"name": "Tell", "trigger": "profile.updated", "actions": steps}).json()["data"]
     (pair,) = duplicates.note([Found(uuid.UUID(ada["id"]), uuid.UUID(bo["id"]), {})])
     cy, cyrus = (api.profile(first_name=name)["id"] for name in ("Cy", "Cyrus"))
     merge = api.post("/profiles/merge", {"source_profile_id": cy, "destination_profile_id": cyrus})
@@ -101,6 +108,9 @@ def real(caller: Any, api: Any, ada: Any, bo: Any) -> dict[str, Any]:
         "source_profile_id": bo["id"],
         "record_id": records_of_one_id(api),
         "definition_id": definition["id"],
+        "webhook_id": webhook["id"],
+        "trigger_id": trigger["id"],
+        "url": url,
         "external_id": "T7-1",
         "timezone": "Australia/Melbourne",
         "profile_id": ada["id"],

@@ -63,7 +63,9 @@ pairs added.
 
 What is cut short, by Ctrl-C or by the machine, goes on where it stopped when the same command is given again. Rows
 that do not come in, or not whole, are written to a file, to be mended and brought in; exit code 1 says that some were
-refused."""
+refused.
+
+Reactions and webhooks are told of none of it: POST /profiles/sync has them told of the profiles afterwards."""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         return super().create_parser(prog_name, subcommand, formatter_class=Formatter, **kwargs)
