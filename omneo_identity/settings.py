@@ -185,6 +185,8 @@ DELIVERY_CONCURRENCY = number("DELIVERY_CONCURRENCY", least=1, default=8)
 DELIVERIES_PER_TARGET = number("DELIVERIES_PER_TARGET", least=1, default=max(1, DELIVERY_CONCURRENCY // 2))
 MAX_BODY_BYTES = number("MAX_BODY_BYTES", least=1024, default=10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# A reaction's fifty actions have up to 21 each, and as many more may be on their way out.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_500
 
 # Seconds for which a process believes that a token which was good is good still; 0 asks for each request.
 TOKEN_CACHE_SECONDS = number("TOKEN_CACHE_SECONDS", least=0, default=5)

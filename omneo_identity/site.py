@@ -16,6 +16,7 @@ SECTIONS = [
     (_("Review"), ["DuplicatePair", "RoutingLogEntry"]),
     (_("Data model"), ["Handle", "BlockedIdentifier", "PointDefinition", "RewardDefinition"]),
     (_("Integrations"), ["Extension", "ApiToken"]),
+    (_("Reactions"), ["Reaction", "Webhook", "Delivery", "Target"]),
     (_("What was done"), ["Audit", "Move", "Merge"]),
     (_("Staff"), ["User", "Group"]),
 ]

@@ -24,10 +24,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
+from profiles.auditing import By
+from profiles.events import KNOWN
 from profiles.merging.rows import MOVES, tables
 from profiles.models import RECORDS, Profile
 from tests import plans
 from tests.benchmarks import population
+from tests.browser import pages
 from tests.conftest import put_back
 from tests.staff import signed_in
 
@@ -72,6 +75,14 @@ ASKED = {
     "identities_routinglogentry_send": ["to=OLDEST"],
     "identities_identity_move": ["to=OLDEST", *(urlencode({"q": term}) for term in (population.OLDEST, "a"))],
     "identities_identity_mark": ["mark=primary"],
+    **{
+        f"profiles_{kind}_try": [
+            "profile=OLDEST&trigger=profile.updated",
+            *(f"profile=OLDEST&trigger={trigger}" for trigger in KNOWN if trigger.endswith((".created", ".merged"))),
+            *(urlencode({"profile": term, "trigger": "balance.updated"}) for term in (population.OLDEST, "a")),
+        ]
+        for kind in ("webhook", "reaction")
+    },
     "identities_handle_rename": ["to=another-name"],
     "identities_handle_merge_into": ["into=loyalty-card"],
 }
@@ -82,6 +93,10 @@ ASKED = {
 IN_FULL = re.compile(r"^/admin/profiles/(profile/merge/|merge/\d+/undo/|duplicatepair/\d+/|profile/ .*merge_selected)")
 MOVED = "|".join([*(table.name for table in tables()), MOVES])
 OF_WHAT_MOVES = re.compile(rf"^(counts ({MOVED}) without a bound|reads [\d,]+ rows of ({MOVED}) \()")
+
+# What an event shows of a profile is the whole of it, as the API has it, and so is what a page shows that tries it.
+TRIED = re.compile(r"^/admin/profiles/(webhook|reaction)/\d+/try/")
+DOCUMENT = "json_build_object("
 
 
 def list_of(model: type[Model]) -> str:
@@ -112,6 +127,7 @@ def big(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[s
                 rewards=11_000,
             )
         )
+        pages.fill_listening(By(User.objects.get(username="population")))
         try:
             yield plans.big_tables()
         finally:
@@ -160,6 +176,8 @@ class Visitor:
     def look(self, page: str, statements: Iterable[str]) -> None:
         for sql in statements:
             if not plans.only_reads(sql) or not any(table in sql for table in self.big):
+                continue
+            if TRIED.match(page) and DOCUMENT in sql:
                 continue
             if sql not in self.plans:
                 self.plans[sql] = plans.Plan(sql, self.big)
@@ -314,7 +332,7 @@ def test_what_would_read_a_big_table_is_noticed(big: set[str], db: None) -> None
         "SELECT id FROM profiles_profile WHERE company = 'x'": "reads profiles_profile from its beginning",
         "SELECT id FROM profiles_profile WHERE company = '' LIMIT 9": "reads profiles_profile from its beginning",
         "SELECT count(*) FROM identities_identity WHERE id < 99": "counts identities_identity without a bound",
-        "SELECT id FROM profiles_audit ORDER BY url LIMIT 9": "sorts 200,000 rows by profiles_audit.url",
+        "SELECT id FROM profiles_audit ORDER BY url LIMIT 9": "sorts 200,005 rows by profiles_audit.url",
         "SELECT url FROM profiles_audit ORDER BY id OFFSET 14999 LIMIT 1": "reads 15,000 rows of profiles_audit (Index Scan)",
         # By which index is the planner's affair.
         "SELECT id FROM profiles_profile": "reads 200,000 entries of profile",

@@ -107,6 +107,22 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     **pages("profiles.interaction", **READ_ONLY, move=("profiles.change_interaction",)),
     **pages("profiles.point", **READ_ONLY, move=("profiles.change_point",)),
     **pages("profiles.reward", **READ_ONLY, move=("profiles.change_reward",)),
+    **pages(
+        "profiles.webhook",
+        **{"try": ("profiles.view_webhook&profiles.view_profile&identities.view_identity",)},
+    ),
+    **pages(
+        "profiles.reaction",
+        **{"try": ("profiles.view_reaction&profiles.view_profile&identities.view_identity",)},
+    ),
+    **pages("profiles.delivery", **READ_ONLY, again=("profiles.change_delivery",)),
+    **pages(
+        "profiles.target",
+        **READ_ONLY,
+        mute=("profiles.change_target",),
+        unmute=("profiles.change_target",),
+        again=("profiles.change_delivery",),
+    ),
     **pages("profiles.pointdefinition", **READ_ONLY),
     **pages("profiles.rewarddefinition", **READ_ONLY),
     **pages(
@@ -286,6 +302,10 @@ NAMELESS = {
             "profiles/duplicatepair",
             "profiles/move",
             "profiles/merge",
+            "profiles/webhook",
+            "profiles/reaction",
+            "profiles/delivery",
+            "profiles/target",
             *(f"profiles/{kind}" for kind in (*RECORDS, "pointdefinition", "rewarddefinition")),
             "identities/identity",
             "identities/handle",

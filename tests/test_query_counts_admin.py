@@ -11,7 +11,18 @@ from django.db.models import F
 from django.urls import reverse
 
 from identities.models import Extension, RoutingLogEntry
-from profiles.models import DuplicatePair, PointDefinition, Profile, RewardDefinition
+from profiles.models import (
+    Action,
+    Delivery,
+    DuplicatePair,
+    Event,
+    PointDefinition,
+    Profile,
+    Reaction,
+    RewardDefinition,
+    Target,
+    Webhook,
+)
 from tests.benchmarks import population
 from tests.staff import rows, signed_in
 
@@ -37,9 +48,14 @@ QUERIES = {
     "profiles.point": STAFF + LIST + 1,
     "profiles.pointdefinition": STAFF + LIST,
     "profiles.profile": STAFF + LIST,
+    "profiles.reaction": STAFF + LIST + 1,  # Their actions.
     "profiles.reward": STAFF + LIST + 1,
     "profiles.rewarddefinition": STAFF + LIST,
     "profiles.transaction": STAFF + LIST + 1,
+    "profiles.webhook": STAFF + LIST,
+    # What the filter by target offers.
+    "profiles.delivery": STAFF + LIST + 1,
+    "profiles.target": STAFF + LIST,
 }
 
 LISTS = {model._meta.label_lower: model for model in admin.site._registry}
@@ -77,6 +93,16 @@ def fill(count: int) -> None:
     Profile.objects.update(profile_type="active", merged_into=None)
     users = User.objects.bulk_create(User(username=f"made-up-{number}") for number in range(count))
     Group.objects.bulk_create(Group(name=f"Made up {number}") for number in range(count))
+    Webhook.objects.bulk_create(
+        Webhook(trigger="profile.updated", url=f"https://example.com/{user.username}", user=user) for user in users
+    )
+    reactions = Reaction.objects.bulk_create(Reaction(name=user.username, trigger="tier.changed") for user in users)
+    Action.objects.bulk_create(Action(reaction=one, name="filter") for one in reactions)
+    targets = Target.objects.bulk_create(Target(url=f"https://example.com/{user.username}") for user in users)
+    event = Event.objects.create(trigger="profile.updated", profile=Profile.objects.latest("pk"))
+    Delivery.objects.bulk_create(
+        Delivery(event=event, target=one, profile=event.profile, message_id=one.url, body="{}") for one in targets
+    )
     Extension.objects.bulk_create(
         Extension(slug=user.username, name=user.username, service_account=user) for user in users
     )

@@ -29,7 +29,7 @@ from identities.admin import figures
 from identities.handles import Sent
 from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
 from profiles.auditing import By
-from profiles.models import Audit, Point, Profile, Transaction
+from profiles.models import Audit, Point, Profile, Target, Transaction
 from profiles.refusing import Refused
 from tests.cast import add, came, route
 from tests.staff import holding, links, member, read, rows, url_of
@@ -446,6 +446,20 @@ def test_who_may_see_nothing_gets_the_menu_alone(by):
     assert not [word for word in ("Ada", "conflict", "person:", "Newest", "arrived") if word in text]
 
 
+def test_a_target_that_does_not_answer_is_something_to_do_unless_it_is_muted(by):
+    route("loyalty-card:1", by=by)
+    now = timezone.now()
+    for number, muted in enumerate((None, now)):
+        url = f"https://example.com/{number}"
+        Target.objects.create(
+            url=url, opened_at=now, next_look_at=now, muted_at=muted, muted_by=by.user if muted else None
+        )
+
+    text = read(member("Reader").get(START))
+
+    assert "1 target of deliveries does not answer." in text
+
+
 # What it costs
 
 
@@ -461,7 +475,7 @@ def test_the_page_costs_the_same_for_little_and_for_much(by, django_assert_num_q
     log(by, 50, "refused")
 
     assert ApiToken.objects.count() == 0
-    assert len(little) == 17
+    assert len(little) == 18
     with django_assert_num_queries(len(little)):
         reader.get(START)
 

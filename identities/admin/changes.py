@@ -67,6 +67,15 @@ SENTENCES = {
     ("custom_attribute", "created"): gettext_lazy("set a custom attribute of {about}"),
     ("custom_attribute", "updated"): gettext_lazy("changed a custom attribute of {about}"),
     ("custom_attribute", "deleted"): gettext_lazy("deleted a custom attribute of {about}"),
+    ("webhook", "created"): gettext_lazy("added the webhook {about}"),
+    ("webhook", "updated"): gettext_lazy("changed the webhook {about}"),
+    ("webhook", "deleted"): gettext_lazy("deleted the webhook {about}"),
+    ("reaction", "created"): gettext_lazy("added the reaction {about}"),
+    ("reaction", "updated"): gettext_lazy("changed the reaction {about}"),
+    ("reaction", "deleted"): gettext_lazy("deleted the reaction {about}"),
+    ("action", "created"): gettext_lazy("added an action to the reaction {about}"),
+    ("action", "updated"): gettext_lazy("changed an action of the reaction {about}"),
+    ("action", "deleted"): gettext_lazy("deleted an action of the reaction {about}"),
     ("user", "loaded"): gettext_lazy("loaded the sample data"),
 }
 SWITCHED = {
@@ -88,6 +97,8 @@ PAGES = {
     "extension": "identities.extension",
     "api_token": "identities.apitoken",
     "routing_log_entry": "identities.routinglogentry",
+    "webhook": "profiles.webhook",
+    "reaction": "profiles.reaction",
 }
 MOST_CHARACTERS = 60
 
@@ -141,6 +152,9 @@ def _about(audit: Audit, request: HttpRequest) -> SafeString:
         return _link(request, "profile", audit.profile.pk, audit.profile.full_name)
     if audit.auditable_type == "routing_log_entry":
         return _link(request, audit.auditable_type, audit.auditable_key, _("routing log entry"))
+    if audit.auditable_type == "action":
+        key = {**audit.old_values, **audit.new_values}.get("reaction")
+        return _link(request, "reaction", key, str(key))
     # A deleted row has no page.
     kind = audit.auditable_type if audit.event != "deleted" else ""
     values = {**audit.old_values, **audit.new_values}

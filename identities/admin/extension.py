@@ -19,9 +19,13 @@ from identities.forms import ExtensionForm
 from identities.models import Extension
 from profiles.admin.base import OperationAdmin, Question, by, change_url, link
 from profiles.auditing import By
+from profiles.models import Webhook
 
 # On the page that asks before it disables an extension.
 MOST_LISTED = 20
+
+# Its webhooks are counted no further.
+MOST_COUNTED = 1_000
 
 # In one row of the list.
 MOST_SHOWN = 5
@@ -195,6 +199,22 @@ def _what_stops(extension: Extension) -> list[str]:
         )
         sentences.append(
             format_html("{} {}", _("Nobody else may write its handles meanwhile; they stay reserved:"), handles)
+        )
+    if (
+        webhooks := Webhook.objects.listening()
+        .filter(user=extension.service_account)
+        .order_by()[:MOST_COUNTED]
+        .count()
+    ):
+        sentences.append(
+            ngettext(
+                "%(count)s webhook of it sends nothing meanwhile, and what happens meanwhile is not told later. What "
+                "waits to be sent for it is given up.",
+                "%(count)s webhooks of it send nothing meanwhile, and what happens meanwhile is not told later. What "
+                "waits to be sent for them is given up.",
+                webhooks,
+            )
+            % {"count": webhooks}
         )
     sentences.append(_("Its identities stay and still name their profiles. You can enable it again at any time."))
     return sentences

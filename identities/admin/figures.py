@@ -141,6 +141,10 @@ def tokens_url(*, state: str = "", extension: str = "") -> str:
     return _list("identities_apitoken", {"state": state or None, "extension": extension or None})
 
 
+def silent_targets_url() -> str:
+    return _list("profiles_target", {"state": "down"})
+
+
 def audits_url(*, account: int, since: datetime.datetime, before: datetime.datetime) -> str:
     return _list("profiles_audit", {"by__id__exact": account, **_between(since, before)})
 

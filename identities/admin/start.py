@@ -26,7 +26,7 @@ from identities.models.api_token import SOON
 from profiles import duplicates
 from profiles.admin.base import change_url
 from profiles.admin.charts import Bars
-from profiles.models import DuplicatePair
+from profiles.models import DuplicatePair, Target
 
 DAYS = 30
 MOST_HANDLES = 8
@@ -134,6 +134,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "duplicates": (("profiles.duplicatepair",), _duplicates),
         "handles": (("identities.handle",), _undocumented),
         "tokens": (("identities.apitoken",), _expiring_tokens),
+        "silent": (("profiles.target",), _silent_targets),
         "arrivals": (("identities.identity",), _arrivals),
         "entries": (("identities.routinglogentry",), _entries),
         "biggest": (("identities.identity", "profiles.profile"), _biggest),
@@ -145,10 +146,10 @@ def context(request: HttpRequest) -> dict[str, Any]:
         for name, (models, make) in blocks.items()
         if all(may_view(request.user, model) for model in models)
     }
-    log, tokens, pairs = (shown.pop(name, None) for name in ("log", "tokens", "duplicates"))
+    log, tokens, pairs, silent = (shown.pop(name, None) for name in ("log", "tokens", "duplicates", "silent"))
     anonymous = shown.pop("anonymous", None)
     if log is not None:
-        shown["verdict"] = _verdict(log, pairs, shown.get("handles"), tokens)
+        shown["verdict"] = _verdict(log, pairs, shown.get("handles"), tokens, silent)
         shown["figures"] = [*_possible_duplicates(pairs), *_figures(log), *_anonymous(anonymous)]
     elif pairs is not None:
         shown["figures"] = _possible_duplicates(pairs)
@@ -170,11 +171,15 @@ def _without_empty(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verdict(
-    log: Mapping[str, Count], pairs: Duplicates | None, handles: Undocumented | None, tokens: Count | None
+    log: Mapping[str, Count],
+    pairs: Duplicates | None,
+    handles: Undocumented | None,
+    tokens: Count | None,
+    silent: Count | None,
 ) -> Verdict:
     """How much waits for a person, of which kinds, each leading to its list."""
     waiting = Count.total(log[outcome] for outcome in UNDECIDED)
-    also = _also(pairs, handles, tokens)
+    also = [*_also(pairs, handles, tokens), *_silent(silent)]
     sentence = _("Nothing needs a person today.")
     if waiting.value:
         needs = ngettext(
@@ -222,6 +227,18 @@ def _also(pairs: Duplicates | None, handles: Undocumented | None, tokens: Count 
         )
         parts.append(Part(text % {"number": number(tokens), "days": SOON.days}, figures.tokens_url(state="expiring")))
     return parts
+
+
+def _silent(targets: Count | None) -> list[Part]:
+    """What other systems are not told of, since they do not answer."""
+    if targets is None or not targets.value:
+        return []
+    text = ngettext(
+        "%(number)s target of deliveries does not answer.",
+        "%(number)s targets of deliveries do not answer.",
+        targets.value,
+    )
+    return [Part(text % {"number": number(targets)}, figures.silent_targets_url())]
 
 
 def _figures(log: Mapping[str, Count]) -> list[Figure]:
@@ -290,6 +307,13 @@ def _undocumented() -> Undocumented:
 
 def _expiring_tokens() -> Count:
     found = ApiToken.objects.expiring().order_by()[: counting.MOST_COUNTED + 1].count()
+    return Count.up_to(counting.MOST_COUNTED, found)
+
+
+def _silent_targets() -> Count:
+    found = (
+        Target.objects.exclude(opened_at=None).filter(muted_at=None).order_by()[: counting.MOST_COUNTED + 1].count()
+    )
     return Count.up_to(counting.MOST_COUNTED, found)
 
 

@@ -15,9 +15,10 @@ from django.utils import timezone
 from identities import adding, moving, moving_records, releasing, routing
 from identities.handles import Sent
 from identities.models import ApiToken, Extension, Identity, RoutingLogEntry
-from profiles import merging
+from profiles import listening, merging
 from profiles.admin.base import change_url as page_of
 from profiles.auditing import By
+from profiles.listening import Step
 from profiles.models import (
     RECORDS,
     CustomAttribute,
@@ -25,9 +26,11 @@ from profiles.models import (
     Merge,
     Point,
     Profile,
+    Reaction,
     Reward,
     RewardDefinition,
     Transaction,
+    Webhook,
 )
 from profiles.refusing import Refused
 from tests.cast import add, came, known, merge, route, update
@@ -35,13 +38,14 @@ from tests.cast import add, came, known, merge, route, update
 # Pages of a row that only some models have.
 OF_A_ROW = [
     *("change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"),
-    *("revoke", "agree", "retire", "rename", "merge_into", "duplicates", "dismiss", "reopen", "split", "undo"),
+    *("revoke", "agree", "retire", "rename", "merge_into", "duplicates", "dismiss", "reopen", "split", "undo", "try"),
+    *("mute", "unmute", "again"),
 ]
 
 # Models of which staff add no rows.
 READ_ONLY = (
     *("audit", "duplicatepair", "merge", "move", "routinglogentry"),
-    *(*RECORDS, "pointdefinition", "rewarddefinition"),
+    *(*RECORDS, "pointdefinition", "rewarddefinition", "delivery", "target"),
 )
 
 # What they show of an undocumented handle, and when something is asked of them.
@@ -83,7 +87,32 @@ def fill(by: By) -> Profile:
         )
     Extension.objects.filter(pk="klaviyo").update(secret_variables=["PATH", "KLAVIYO_SECRET"])
     ApiToken.issue(user=by.user, name="Mine", scopes=["read-profiles"])
+    fill_listening(by)
     return ada
+
+
+def fill_listening(by: By) -> None:
+    """A webhook that never fires, and a reaction with an action of each kind."""
+    url, condition = "https://hooks.example.com/omneo", {"!!": {"var": "identity.loyalty-card"}}
+    listening.add_webhook({"trigger": "tier.changed", "url": url, "condition": condition}, by=by)
+    given: dict[str, dict[str, Any]] = {
+        "filter": {"condition": condition},
+        "target.send": {"url": url, "body": [1]},
+        "attribute.set": {"namespace": "club", "handle": "asked", "value": "yes"},
+    }
+    steps = [
+        Step({"name": name, "notes": "So.", "arguments": [{"name": key, "value": one} for key, one in values.items()]})
+        for name, values in given.items()
+    ]
+    listening.add_reaction({"name": "Tell", "trigger": "identity.created"}, steps, by=by)
+
+
+def pages_of_listening(ada: Profile) -> Iterator[str]:
+    """A webhook and a reaction tried on Ada, on somebody of several, and on nobody."""
+    for row in (Webhook.objects.get(), Reaction.objects.get()):
+        url = reverse(f"admin:profiles_{row._meta.model_name}_try", args=[row.pk])
+        for text in (ada.pk, "a", "nobody", ""):
+            yield f"{url}?profile={text}&trigger=identity.created"
 
 
 def fill_records(ada: Profile, by: By) -> None:
@@ -186,6 +215,7 @@ def every_page(ada: Profile) -> Iterator[str]:
         page = reverse("admin:identities_routinglogentry_send", args=[sale.log_entry_id])
         yield f"{page}?to={profile.pk}"
     yield f"{reverse('admin:profiles_profile_duplicates', args=[ada.pk])}?q=bo"
+    yield from pages_of_listening(ada)
     yield from reviews(ada)
     # Each outcome has a page that looks different, and so has a list with nothing in it.
     for entry in RoutingLogEntry.objects.all():

@@ -16,7 +16,7 @@ from identities import cataloguing
 from identities.models import ApiToken, Extension, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
 from profiles.auditing import By
-from profiles.models import Audit, Profile
+from profiles.models import Audit, Profile, Webhook
 from tests.cast import route
 from tests.staff import holding, links, member, read, rows, submit, url_of, user_of
 
@@ -127,6 +127,17 @@ def test_disabling_says_what_stops(keeper, klaviyo):
     assert "Gone" not in text
     klaviyo.refresh_from_db()
     assert klaviyo.enabled
+
+
+def test_disabling_says_that_its_webhooks_send_nothing(keeper, klaviyo, by):
+    assert "webhook" not in read(keeper.get(page(klaviyo, "disable")))
+    for active in (True, True, False):
+        Webhook.objects.create(
+            trigger="profile.updated", url="https://example.com/", user=klaviyo.service_account, is_active=active
+        )
+    Webhook.objects.create(trigger="profile.updated", url="https://example.com/", user=by.user)
+
+    assert "2 webhooks of it send nothing meanwhile" in read(keeper.get(page(klaviyo, "disable")))
 
 
 def test_an_extension_without_tokens_stops_nothing(keeper, klaviyo):
