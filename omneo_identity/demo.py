@@ -11,9 +11,10 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import django
 from django.conf import settings
@@ -21,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from omneo_identity import database, serve
+from omneo_identity import database, receiver, serve
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -31,6 +32,13 @@ CARD = "4954196"
 SAME_PERSON = "4954146"
 
 KEPT = database.CLUSTER.parent / "demo.json"
+
+# How the demo knows its own webhook again.
+OURS = "demo"
+
+
+# What ends the demo.
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> None:
@@ -48,15 +56,22 @@ def main() -> None:
                 HOST="127.0.0.1",
                 ALLOWED_HOSTS="127.0.0.1,localhost",
                 HTTPS="false",
+                WEBHOOK_SECRETS=kept["webhook_secret"],
+                # Where the receiver is, and nothing else of this machine's own network.
+                WEBHOOK_ALLOW=receiver.HOST,
             )
             os.environ.setdefault("LOG_LEVEL", "WARNING")
             serve.demand_port()
             django.setup()
-            call_command("migrate", interactive=False, verbosity=0)
+            with _uninterrupted():
+                call_command("migrate", interactive=False, verbosity=0)
             call_command("load_sample")
             _find_duplicates()
-            _introduce(_admin(kept["password"]), kept["password"])
-            serve.serve()
+            admin, port = _admin(kept["password"]), receiver.free_port(settings.PORT + 1)
+            _react(admin, f"http://{receiver.HOST}:{port}/")
+            with receiver.running(port):
+                _introduce(admin, kept["password"], port)
+                serve.serve()
     except (ImproperlyConfigured, CommandError) as error:
         sys.exit(str(error))
     except OperationalError as error:
@@ -64,6 +79,21 @@ def main() -> None:
     except KeyboardInterrupt:
         # The way to end it, so no failure.
         pass
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a Ctrl-C wait for the end: a migration that builds an index beside other work is no transaction, and one
+    that was left half-way would stop every demo that comes after."""
+    held: list[int] = []
+    former = {one: signal.signal(one, lambda number, _frame: held.append(number)) for one in STOPS}
+    try:
+        yield
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)
+    for number in held[:1]:
+        signal.raise_signal(number)
 
 
 @contextlib.contextmanager
@@ -87,9 +117,14 @@ def _kept() -> dict[str, str]:
     """The secrets of this demo, made by its first run: the next ones print the same login, and sessions last."""
     KEPT.parent.mkdir(exist_ok=True)
     with open(os.open(KEPT, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
-        if content := file.read():
-            return dict(json.loads(content))
-        kept = {"secret_key": secrets.token_urlsafe(50), "password": secrets.token_urlsafe(12)}
+        content = file.read()
+        kept = {
+            "secret_key": secrets.token_urlsafe(50),
+            "password": secrets.token_urlsafe(12),
+            "webhook_secret": secrets.token_urlsafe(32),
+            **(json.loads(content) if content else {}),
+        }
+        file.seek(0)
         json.dump(kept, file)
         return kept
 
@@ -115,6 +150,47 @@ def _find_duplicates() -> None:
         call_command("find_duplicates")
 
 
+def _react(admin: User, url: str) -> None:
+    """Have the receiver told of changes: of each profile, and of whom the shop knows and the newsletter does not.
+
+    Made by the first start. Later ones only see to the address, which another port changes.
+    """
+    from profiles import listening
+    from profiles.auditing import By
+    from profiles.models import Reaction, Webhook
+
+    by = By(admin)
+    webhook = Webhook.objects.filter(namespace=OURS).first()
+    if webhook is None:
+        listening.add_webhook({"trigger": "profile.updated", "url": url, "namespace": OURS}, by=by)
+        only_the_shop = {"and": [{"!!": {"var": "identity.shopify"}}, {"!": {"var": "identity.klaviyo"}}]}
+        steps = [
+            listening.Step({"name": name, "arguments": [{"name": argument, "value": value, "is_dynamic": False}]})
+            for name, argument, value in (("filter", "condition", only_the_shop), ("target.send", "url", url))
+        ]
+        listening.add_reaction(
+            {
+                "name": "Invite to the newsletter",
+                "trigger": "identity.created",
+                "description": "Whoever has a shopify identity and no klaviyo one, when they get a new identity.",
+            },
+            steps,
+            by=by,
+        )
+    elif webhook.url != url:
+        for reaction in Reaction.objects.prefetch_related("actions"):
+            steps = [
+                listening.Step({"arguments": _moved(one.arguments, webhook.url, url)}, one.pk)
+                for one in reaction.actions.all()
+            ]
+            listening.change_reaction(reaction.pk, {}, steps, by=by)
+        listening.change_webhook(webhook.pk, {"url": url}, by=by)
+
+
+def _moved(arguments: list[dict[str, Any]], former: str, url: str) -> list[dict[str, Any]]:
+    return [{**one, "value": url} if one["value"] == former else one for one in arguments]
+
+
 def _token(admin: User) -> str:
     """A fresh token with every scope. The one that the last start printed ends."""
     from identities import issuing
@@ -128,7 +204,7 @@ def _token(admin: User) -> str:
     return printed.getvalue().strip()
 
 
-def _introduce(admin: User, password: str) -> None:
+def _introduce(admin: User, password: str, receiver_port: int) -> None:
     from identities.models import Identity
 
     site = f"http://127.0.0.1:{settings.PORT}"
@@ -158,6 +234,8 @@ Add an identity to it:
 Write one person under two loyalty cards, which two profiles hold: it is routed to one of them.
   {curl("/profiles", {"first_name": "Sybella", "identities": cards})}
   See what was decided, and why: {site}/admin/identities/routinglogentry/
+Change a profile in the admin, and see it arrive at another system, with both signatures checked:
+  http://{receiver.HOST}:{receiver_port}/
 
 Ctrl-C stops the server and its database. The data stay in .data/.
 """

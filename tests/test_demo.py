@@ -282,12 +282,39 @@ def test_the_demo_has_a_worker_and_another_one_when_that_dies(checkout):
     assert "Traceback" not in checkout.printed
 
 
-def call(checkout: Checkout, path: str, body: object = None):
+@pytest.mark.slow
+def test_what_is_changed_arrives_at_the_demos_receiver_with_both_signatures_right(checkout):
+    checkout.start("demo")
+    checkout.wait_for(lambda: "API token" in checkout.printed and checkout.is_healthy())
+    found = re.search(r"^  (http://127\.0\.0\.1:\d+/)$", checkout.printed, re.MULTILINE)
+    assert found, checkout.printed
+
+    def arrived() -> str:
+        with urllib.request.urlopen(found[1], timeout=10) as page:  # noqa: S310
+            return str(page.read().decode())
+
+    assert "Nothing has arrived yet" in arrived()
+    card = {"handle": "loyalty-card", "identifier": "9000001"}
+    ada = call(checkout, "/profiles", {"first_name": "Ada", "identities": [card]})["data"]["id"]
+    call(checkout, f"/profiles/{ada}", {"first_name": "Augusta"}, method="PUT")
+    checkout.wait_for(lambda: "Augusta" in arrived())
+
+    text = arrived()
+    assert "X-Omneo-Hmac-SHA256: right" in text
+    assert "Standard Webhooks: right" in text
+    assert "WRONG" not in text
+    checkout.signal(signal.SIGINT, to_all=True)
+    assert not checkout.processes()
+    assert "Traceback" not in checkout.printed
+
+
+def call(checkout: Checkout, path: str, body: object = None, method: str | None = None):
     """Ask the demo's API, with the token that it has printed."""
     request = urllib.request.Request(  # noqa: S310
         f"{checkout.site}/api/v3{path}",
         headers={"Authorization": f"Bearer {checkout.value('API token')}"},
         data=json.dumps(body).encode() if body else None,
+        method=method,
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
         return json.load(answer)
