@@ -16,7 +16,7 @@ from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from rest_framework.exceptions import ValidationError
 
-from identities import batching, replaying
+from identities import batching, limiting, replaying
 from omneo_identity.api.errors import first_fault
 from profiles import syncing
 from profiles.reacting import forgetting, sending, taking_up, tending
@@ -31,7 +31,12 @@ DONE_IS_KEPT = 24
 FAILED_IS_KEPT = 30 * 24
 
 # What is deleted by the clock when its time is over.
-FORGOTTEN = (batching.forget_old, replaying.forget_expired, forgetting.forget_old)
+FORGOTTEN = (
+    batching.forget_old,
+    replaying.forget_expired,
+    limiting.forget_over,
+    forgetting.forget_old,
+)
 
 
 class Patience(BaseRetryStrategy):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from identities.models.api_token import ApiToken
+from identities.models.call_count import CallCount
 from identities.models.deleted_identity import DeletedIdentity
 from identities.models.extension import Extension
 from identities.models.handle import BUILT_IN, EMAIL, MOBILE_PHONE, BlockedIdentifier, Handle, bare, fold_handle
@@ -16,6 +17,7 @@ __all__ = [
     "UNSET",
     "ApiToken",
     "BlockedIdentifier",
+    "CallCount",
     "DeletedIdentity",
     "Extension",
     "Handle",
