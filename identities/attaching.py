@@ -36,6 +36,7 @@ TAKEN_OVER = [
     "by_contact",
     "merged_from",
     "conflict",
+    "token_generation",
     "updated_at",
 ]
 
@@ -112,6 +113,7 @@ class Store:
             row.handle, row.original, row.addressed = identity.handle, identity.original, identity.addressed
             row.is_active, row.is_primary = identity.is_active, identity.is_primary
             row.merged_from, row.updated_at = None, timezone.now()
+            row.token_generation += 1
         row.profile, row.source, row.conflict_id, row.by_contact = profile, self.source, conflict, by_contact
         row.tag(brought_by)
         if row.is_primary:
@@ -193,6 +195,7 @@ def bring_back(rows: Collection[Identity], profile: Profile, *, held: Held, by: 
     for row in rows:
         row.profile, row.addressed, row.conflict = profile, profile.pk, None
         row.tag(None)
+        row.token_generation += 1
         row.is_active = row.is_active and row.pair not in too_many
         row.is_primary, row.merged_from, row.updated_at = False, None, timezone.now()
     Identity.objects.bulk_update(rows, TAKEN_OVER)

@@ -130,9 +130,16 @@ def hand_over(
     for row in rows:
         row.profile, row.is_primary, row.updated_at = profile, False, now
         row.merged_from_id = None if row.merged_from_id == profile.pk else row.merged_from_id
+        row.token_generation += 1
     came_from = NullIf(F("merged_from"), Value(profile.pk, output_field=UUIDField()))
     moved = Identity.objects.filter(pk__in=[row.pk for row in rows])
-    moved.update(profile=profile, is_primary=False, merged_from=came_from, updated_at=now)
+    moved.update(
+        profile=profile,
+        is_primary=False,
+        merged_from=came_from,
+        token_generation=F("token_generation") + 1,
+        updated_at=now,
+    )
     note_moves(rows, former, profile, reason=reason, by=by, cause=cause)
     changed = []
     for row in rows:

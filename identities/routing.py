@@ -148,13 +148,16 @@ def change(
         row = _still(row, held, of)
         keep_rules([row.handle, wanted.handle])
         old = state(row)
-        if wanted.pair != row.pair:
+        is_other = wanted.pair != row.pair
+        if is_other:
+            row.token_generation += 1
             _rewrite(row, wanted, held=held, by=by, source=source)
         if is_active and not row.is_active:
             row.is_active = True
             refuse_over_limit(row, row.profile)
-        elif is_active is False:
+        elif is_active is False and row.is_active:
             row.is_active = False
+            row.token_generation += 1
         if is_primary and not row.is_primary:
             demote(row.profile, by=by)
         row.is_primary = row.is_primary if is_primary is None else is_primary

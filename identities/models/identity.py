@@ -123,6 +123,9 @@ class Identity(models.Model):
         related_name="attached",
         verbose_name=_("attached in conflict"),
     )
+    # Counted up by what customer tokens of this identity must not outlive: a move, a take-over, a deactivation,
+    # another identifier. Taking that back does not count down, so that what was suspect once stays so.
+    token_generation = models.IntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), default=timezone.now, editable=False)
 

@@ -256,7 +256,7 @@ class Population:
                 yield (
                     key, profile, handle, identifier, "" if identifier == sent else sent, position == primary,
                     draw() > 0.03, self.sources.get(handle), None, None, None, handle == "pos" and key % 9 == 0, None,
-                    None, seen, seen,
+                    None, 0, seen, seen,
                 )  # fmt: skip
 
     def entries(self) -> Iterator[tuple[Any, ...]]:
