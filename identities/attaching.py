@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts, lookup, routing_log
+from identities import contacts, lookup, overriding, routing_log
 from identities.handles import mask
 from identities.holding import Changed, Held, Taken, keep_rules
 from identities.models import BUILT_IN, Extension, Handle, Identity, Pair, RoutingLogEntry
@@ -139,9 +139,12 @@ class Store:
         _unmark(self._demoted, "is_primary")
         _note_released(self._released, by=self.by, source=self.source, payload=self.payload)
         Identity.objects.bulk_update([row for row, _former, _profile in self._released], TAKEN_OVER)
-        inserting.insert(self._new, places=_places([row.pair for row in self._new]))
+        places = _places([row.pair for row in self._new])
+        claimed = inserting.insert_telling(self._new, overriding.IS_CLAIMED, places=places)
         _unmark(self._confirmed, "by_contact")
         auditing.write(audited(event, row, by=self.by, old=old, new=new) for event, row, old, new in self._events)
+        claimed += [row for row, _former, _profile in self._released]
+        overriding.give_way(claimed, held=self.held, by=self.by, source=self.source, payload=self.payload)
 
     def _demote_for(self, row: Identity) -> None:
         if self._primary is None:
@@ -275,12 +278,17 @@ def set_contact(
         return
     if identity is not None:
         refuse_taken_contact(identity, profile, held=held, by=by, source=source)
-    if current is not None and (named is None or named in (current.merged_from_id, current.addressed)):
+    if current is not None and gives_way(current, named=named):
         auditing.write([audited("deleted", current, by=by, old=state(current))])
         current.delete()
     if identity is not None:
         (identity,) = attach([identity], profile, held=held, by=by, source=source, brought_by=brought_by)
     contacts.show(profile, handle, identity)
+
+
+def gives_way(current: Identity, *, named: uuid.UUID | None) -> bool:
+    """Whether the contact point that is shown is deleted for a new one. In: as for `set_contact`."""
+    return named is None or named in (current.merged_from_id, current.addressed)
 
 
 def refuse_taken_contact(

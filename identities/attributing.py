@@ -7,7 +7,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -48,6 +48,18 @@ LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
+class Most:
+    """How many attributes a profile may have, and bytes of their values as JSON: every answer has all of them."""
+
+    attributes: int
+    size: int
+
+
+# Beyond this a customer makes none, and none any longer.
+BY_CUSTOMERS = Most(200, 65_536)
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """A custom attribute as somebody sent it: `namespace:handle`, and a value of some type, None for any that fits."""
 
@@ -64,15 +76,35 @@ class Named:
         return (self.namespace, self.handle)
 
 
-def put(profile_id: uuid.UUID, named: Named, *, by: By, source: Extension | None) -> CustomAttribute:
-    """Make or change one attribute of a profile; a merged profile's id means its survivor.
+def put(
+    profile_id: uuid.UUID,
+    named: Named,
+    *,
+    identity_id: int | None = None,
+    most: Most | None = None,
+    by: By,
+    source: Extension | None,
+) -> CustomAttribute:
+    """Make or change one attribute of a profile; a merged profile's id means its survivor. What is made was brought by
+    the identity of this key, if the profile has it. It has no more than `most`, if that is named, by what is made or
+    grows.
 
-    Raises Profile.DoesNotExist, and Refused `profile_deleted` or `invalid`.
+    Raises Profile.DoesNotExist, and Refused `profile_deleted`, `invalid` or `too_many_attributes`.
     """
 
     def attempt() -> CustomAttribute:
         profile = _held(profile_id)
-        write([named], profile, by=by, source=source, addressed=profile_id)
+        brought_by = None if identity_id is None else profile.identities.filter(pk=identity_id).first()
+        write(
+            [named],
+            profile,
+            by=by,
+            source=source,
+            addressed=profile_id,
+            brought_by=brought_by,
+            named=profile_id,
+            most=most,
+        )
         return profile.custom_attributes.get(namespace=named.namespace, handle=named.handle)
 
     return settle(attempt)
@@ -87,7 +119,7 @@ def remove(profile_id: uuid.UUID, namespace: str, handle: str, *, by: By) -> Pro
     def attempt() -> Profile:
         profile = _held(profile_id)
         row = profile.custom_attributes.get(namespace=namespace, handle=handle)
-        auditing.write([auditing.entry("deleted", row, by=by, profile=profile, old=_state(row))])
+        auditing.write([auditing.entry("deleted", row, by=by, profile=profile, old=_state(row, profile_id))])
         row.delete()
         return profile
 
@@ -103,42 +135,45 @@ def write(
     addressed: uuid.UUID | None = None,
     brought_by: Identity | None = None,
     only_missing: bool = False,
+    named: uuid.UUID | None = None,
+    most: Most | None = None,
 ) -> list[str]:
-    """Write attributes of a profile that is held; a value of None deletes one.
+    """Write attributes of a profile that is held, or `named` by the id of one beneath; a value of None deletes one.
 
     With `only_missing`, what the profile has stays, and its name is returned where another value was sent for it.
-    Raises Refused `invalid`.
+    Raises Refused: `invalid`, and `too_many_attributes` when it has more than `most` by what is made or grows here.
     """
     if not attributes:
         return []
     held = {(row.namespace, row.handle): row for row in profile.custom_attributes.select_for_update(of=("self",))}
+    before = _size(held.values()) if most is not None else 0
     not_taken: list[str] = []
     made, audits = [], []
     # In the order of their names, so that the unique constraint is met in one order by every writer.
-    for named in sorted({one.key: one for one in attributes}.values(), key=lambda one: one.key):
-        row = held.get(named.key)
-        if named.value is None:
+    for one in sorted({one.key: one for one in attributes}.values(), key=lambda one: one.key):
+        row = held.get(one.key)
+        if one.value is None:
             if row is not None and not only_missing:
-                audits.append(auditing.entry("deleted", row, by=by, profile=profile, old=_state(row)))
+                audits.append(auditing.entry("deleted", row, by=by, profile=profile, old=_state(row, named)))
                 row.delete()
             continue
-        kind, value, text = _typed(named, row)
+        kind, value, text = _typed(one, row)
         if row is not None and (row.type, row.value) == (kind, value):
             continue
         if row is not None and only_missing:
             not_taken.append(f"custom_attributes.{row}")
             continue
         if row is not None:
-            old = _state(row)
+            old = _state(row, named)
             row.type, row.value, row.text, row.source, row.updated_at = kind, value, text, source, timezone.now()
             row.save()
-            audits.append(auditing.entry("updated", row, by=by, profile=profile, old=old, new=_state(row)))
+            audits.append(auditing.entry("updated", row, by=by, profile=profile, old=old, new=_state(row, named)))
             continue
         made.append(
             CustomAttribute(
                 profile=profile,
-                namespace=named.namespace,
-                handle=named.handle,
+                namespace=one.namespace,
+                handle=one.handle,
                 type=kind,
                 value=value,
                 text=text,
@@ -147,11 +182,21 @@ def write(
                 **brought(brought_by),
             )
         )
+    if most is not None:
+        after = [*(row for row in held.values() if row.pk is not None), *made]
+        if (made and len(after) > most.attributes) or before < _size(after) > most.size:
+            raise too_many(most)
     # One statement for an address of five parts.
     for row in CustomAttribute.objects.bulk_create(made):
-        audits.append(auditing.entry("created", row, by=by, profile=profile, new=_state(row)))
+        audits.append(auditing.entry("created", row, by=by, profile=profile, new=_state(row, named)))
     auditing.write(audits)
     return not_taken
+
+
+def too_many(most: Most) -> Refused:
+    message = _("A customer makes no more than %(number)s custom attributes, of %(size)s bytes together.")
+    told = {"number": most.attributes, "size": most.size}
+    return Refused("too_many_attributes", message % told, field="custom_attributes")
 
 
 def find(asked: Sequence[tuple[str, str, Sequence[str]]]) -> ProfileQuerySet:
@@ -182,6 +227,10 @@ def refuse_name(namespace: str, handle: str) -> None:
         if not NAME.fullmatch(name):
             message = _("A name of an attribute has 1 to 128 letters, digits, '.', '-' and '_'.")
             raise Refused("invalid", message, field=field)
+
+
+def _size(rows: Iterable[CustomAttribute]) -> int:
+    return sum(len(json.dumps(row.value, ensure_ascii=False).encode()) for row in rows)
 
 
 def _held(profile_id: uuid.UUID) -> Profile:
@@ -301,5 +350,9 @@ def _number_text(text: str) -> str:
     return format(Decimal(text).normalize(), "f")
 
 
-def _state(row: CustomAttribute) -> dict[str, Any]:
-    return {"name": str(row), "type": row.type, "value": row.value}
+def _state(row: CustomAttribute, named: uuid.UUID | None) -> dict[str, Any]:
+    """What the audit says of it. `named_id` is who says so, or whose it is, while they are part of the profile, by
+    which it is found when they no longer are."""
+    said = {"name": str(row), "type": row.type, "value": row.value}
+    whose = next((pk for pk in (named, row.addressed) if pk not in (None, row.profile_id)), None)
+    return said if whose is None else {**said, "named_id": str(whose)}

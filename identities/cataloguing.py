@@ -11,6 +11,8 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from identities import overriding
+from identities.holding import settle
 from identities.models import BlockedIdentifier, Extension, Handle
 from profiles import auditing
 from profiles.auditing import By
@@ -22,11 +24,15 @@ Row = TypeVar("Row", Handle, BlockedIdentifier, Extension)
 def create(fields: Mapping[str, Any], *, by: By) -> Handle:
     """Put a handle into the catalogue before anybody writes under it.
 
-    In: columns of Handle. Raises ValidationError where its fields or `Handle.clean()` refuse.
+    In: columns of Handle. Customers may have claimed what it is to name: their claims are brought to its normal form,
+    else no write would ever meet them. Raises ValidationError where its fields or `Handle.clean()` refuse.
     """
     handle = Handle(**fields)
     _agree(handle, by=by)
-    return _stored(handle, fields, by=by)
+    with transaction.atomic():
+        handle = _stored(handle, fields, by=by)
+        overriding.follow_handle({handle.pk}, handle, by=by)
+    return handle
 
 
 def change(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
@@ -34,18 +40,24 @@ def change(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
 
     In: columns of Handle. Waits for the writes under way that have read the handle, and lets the next ones wait
     (`holding.keep_rules`): none is stored by a rule that is gone. A normaliser does not change under identities that
-    were stored by it, since they would no longer be found (`renormalising` rewrites them, too). Raises
-    ValidationError `in_use` for that, and where `Handle.clean()` refuses.
+    were stored by it, since they would no longer be found (`renormalising` rewrites them, too); claims come along.
+    Raises ValidationError `in_use` for that, and where `Handle.clean()` refuses.
     """
-    with transaction.atomic():
-        handle = Handle.objects.select_for_update().get(pk=handle.pk)
-        old, changed = set_fields(handle, fields)
-        if "normaliser" in changed and not handle.is_built_in and handle.identities.exists():
+
+    def attempt() -> Handle:
+        current = Handle.objects.select_for_update().get(pk=handle.pk)
+        old, changed = set_fields(current, fields)
+        if "normaliser" in changed and not current.is_built_in and current.identities.exists():
             message = _("Identities of this handle are stored by its normaliser.")
             raise ValidationError({"normaliser": ValidationError(message, "in_use")})
         if "status" in changed:
-            _agree(handle, by=by)
-        return saved(handle, old, changed, by=by)
+            _agree(current, by=by)
+        current = saved(current, old, changed, by=by)
+        if "normaliser" in changed:
+            overriding.follow_handle({current.pk}, current, by=by)
+        return current
+
+    return settle(attempt)
 
 
 def agree(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
@@ -54,12 +66,15 @@ def agree(handle: Handle, fields: Mapping[str, Any], *, by: By) -> Handle:
     In: label, description, example and `reserved_for`, an Extension or None, or any other columns of Handle. Raises
     Refused `already_agreed`, which is also what the second of two that agree is told, and ValidationError.
     """
-    with transaction.atomic():
-        handle = Handle.objects.select_for_update().get(pk=handle.pk)
-        if handle.status == Handle.Status.AGREED:
-            message = _("The handle %(handle)s is agreed already.") % {"handle": handle.name}
+
+    def attempt() -> Handle:
+        current = Handle.objects.select_for_update().get(pk=handle.pk)
+        if current.status == Handle.Status.AGREED:
+            message = _("The handle %(handle)s is agreed already.") % {"handle": current.name}
             raise Refused("already_agreed", message)
-        return change(handle, {**fields, "status": Handle.Status.AGREED}, by=by)
+        return change(current, {**fields, "status": Handle.Status.AGREED}, by=by)
+
+    return settle(attempt)
 
 
 def retire(handle: Handle, *, by: By) -> Handle:
@@ -67,14 +82,17 @@ def retire(handle: Handle, *, by: By) -> Handle:
 
     Raises Refused `already_retired`, and `builtin_handle` for a contact point's.
     """
-    with transaction.atomic():
-        handle = Handle.objects.select_for_update().get(pk=handle.pk)
-        if handle.status == Handle.Status.RETIRED:
-            message = _("The handle %(handle)s is retired already.") % {"handle": handle.name}
+
+    def attempt() -> Handle:
+        current = Handle.objects.select_for_update().get(pk=handle.pk)
+        if current.status == Handle.Status.RETIRED:
+            message = _("The handle %(handle)s is retired already.") % {"handle": current.name}
             raise Refused("already_retired", message)
-        if handle.is_built_in:
+        if current.is_built_in:
             raise Refused("builtin_handle", _("Contact points are built in and cannot be retired."))
-        return change(handle, {"status": Handle.Status.RETIRED}, by=by)
+        return change(current, {"status": Handle.Status.RETIRED}, by=by)
+
+    return settle(attempt)
 
 
 def block(fields: Mapping[str, Any], *, by: By) -> BlockedIdentifier:

@@ -35,6 +35,16 @@ class MoveForm(forms.Form):
     )
 
 
+class RefuseClaimForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"),
+        required=False,
+        max_length=2_000,
+        widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"}),
+        help_text=_("For the audit; the customer does not see it."),
+    )
+
+
 class HandleForm(OperationForm):
     class Meta:
         model = Handle

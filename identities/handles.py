@@ -49,14 +49,15 @@ class SpellingRace(Exception):
     """Another writer has just put the same new handle into the catalogue under another spelling."""
 
 
-def read(sent: Sequence[Sent], *, writer: Extension | None) -> list[Identity | Refused]:
+def read(sent: Sequence[Sent], *, writer: Extension | None, only_new: bool = False) -> list[Identity | Refused]:
     """Say of each sent pair which identity it would be, or why it may not be written.
 
     Out: one item for each that came in, in their order: an unsaved Identity in normal form that has passed its
     `clean()`, or the refusal (not raised, since an incoming record sets bad pairs aside and keeps the rest). A
     handle never seen is admitted as undocumented, or refused where HANDLE_POLICY says so. One query, however many
     pairs, one more where a normal form is not what was sent, and a few where pairs are refused. Contact points are not
-    refused here; whether a request may name them is the interfaces' affair.
+    refused here; whether a request may name them is the interfaces' affair. With `only_new`, nobody is asked whether
+    somebody has a pair that could not be written today: the answer goes to one who must not learn it.
     """
     if not sent:
         return []
@@ -68,7 +69,8 @@ def read(sent: Sequence[Sent], *, writer: Extension | None) -> list[Identity | R
         if identity is not None and refusal is not None:
             doubtful[position] = identity
         answers.append(refusal or identity)  # type: ignore[arg-type]  # it is one or the other
-    answers = _known_after_all(answers, doubtful)
+    if not only_new:
+        answers = _known_after_all(answers, doubtful)
     blocked = _blocked(sent, answers, catalogue=catalogue)
     return [blocked.get(position, answer) for position, answer in enumerate(answers)]
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import psycopg.errors
 from django.db import DatabaseError, OperationalError, connection, transaction
@@ -123,6 +123,12 @@ def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = (), only: 
             met.update(owners)
             raise Changed
     return Held(profiles, after)
+
+
+def widen(profile_ids: Iterable[uuid.UUID]) -> NoReturn:
+    """Start the write over, and lock these profiles too: in key order with the others, which is too late now."""
+    _met.get().update(profile_ids)
+    raise Changed
 
 
 def keep_rules(used: Iterable[Handle]) -> None:

@@ -11,7 +11,7 @@ from django.db.models.functions import NullIf
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts
+from identities import contacts, overriding
 from identities.attaching import audited, refuse_over_limit, state
 from identities.holding import Changed, hold, keep_rules, settle
 from identities.models import BUILT_IN, Identity
@@ -146,6 +146,7 @@ def hand_over(
         if row.handle_id in BUILT_IN:
             changed += show_contacts(row, former[row.pk], profile, by=by)
     auditing.write(audited("moved", row, by=by, old=old[row.pk], new=state(row)) for row in rows)
+    overriding.become(rows, by=by)
     return changed
 
 

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import cataloguing, surveying
+from identities import cataloguing, overriding, surveying
 from identities.holding import settle
 from identities.models import BlockedIdentifier, Handle, Identity, fold_handle
 from identities.models.handle import MOST_COUNTED
@@ -95,6 +95,7 @@ def rename(handle: Handle, *, to: str, reason: str, by: By) -> int:
         new = _renamed(old, to, existing)
         new.save(force_insert=existing is None, force_update=existing is not None)
         number = Identity.objects.filter(handle=old).update(handle=new, updated_at=timezone.now())
+        overriding.follow_handle({old.pk, new.pk}, new, by=by)
         told = cataloguing.plain(new, CARRIED) | {"renamed_from": old.pk}
         auditing.write([auditing.entry("updated" if existing else "created", new, by=by, new=told)])
         _leave_behind(old, new, "renamed", {"identities": number}, reason=reason, by=by)

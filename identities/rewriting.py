@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import surveying
+from identities import overriding, surveying
 from identities.attaching import audited, release, state
 from identities.handles import mask
 from identities.holding import Changed, Held
@@ -61,6 +61,7 @@ def rewrite(handle: Handle, to: Handle, *, by: By) -> Rewritten:
         # With nothing in the way, and each identifier as it is, one statement does for all.
         done.changed = Identity.objects.filter(handle=handle.pk).update(handle=to.pk, updated_at=now)
     _refuse_crowds(handle, to, now)
+    overriding.follow_handle({handle.pk, to.pk}, to, by=by)
     return done
 
 

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import attributing, auto_merging, contacts, deciding, filling, handles
+from identities import attributing, auto_merging, contacts, deciding, filling, handles, overriding
 from identities.attaching import (
     attach,
     audited,
@@ -44,16 +44,17 @@ def route(
     fields: Mapping[str, Any],
     contact: Mapping[str, str | None],
     attributes: Sequence[attributing.Named] = (),
+    most_attributes: attributing.Most | None = None,
     by: By,
     source: Extension | None,
 ) -> Routed[Profile]:
     """Bring a profile that somebody sent to the profile that its pairs name, or make a new one (API.md 3 and 4).
 
     In: the pairs as sent; `fields`, columns of Profile; `contact`, `email` and/or `mobile_phone` as sent; custom
-    attributes. A known profile has only its empty fields filled; what it did not take is named in `not_taken`. Bad,
-    blocked, reserved and over-limit pairs are set aside in `refused` and spoil nothing. Outcomes: created, matched,
-    attached (unknown pairs joined a known profile), conflict (the pairs name several profiles; priority decides, a
-    person is told, or they have become one by themselves: `auto_merging`).
+    attributes, and how many there may be (`attributing.Most`). A known profile has only its empty fields filled; what
+    it did not take is named in `not_taken`. Bad, blocked, reserved and over-limit pairs are set aside in `refused` and
+    spoil nothing. Outcomes: created, matched, attached (unknown pairs joined a known profile), conflict (the pairs
+    name several profiles; priority decides, a person is told, or they have become one: `auto_merging`).
 
     Raises Refused: `identity_taken` when a contact is another profile's, and what is wrong with fields or contacts.
     """
@@ -105,6 +106,7 @@ def route(
                 source=source,
                 brought_by=routed.identity,
                 only_missing=decider is not None,
+                most=most_attributes,
             )
         refusals = [
             too_many.get(answer.pair, answer) if isinstance(answer, Identity) else answer for answer in answers
@@ -164,6 +166,8 @@ def change(
         row.by_contact, row.updated_at = False, timezone.now()
         row.save()
         auditing.write([audited("updated", row, by=by, old=old, new=state(row))])
+        if is_other:
+            overriding.give_way([row], held=held, by=by, source=source)
         return row
 
     return settle(attempt)
@@ -197,12 +201,13 @@ def update(
     fields: Mapping[str, Any],
     contact: Mapping[str, str | None],
     attributes: Sequence[attributing.Named] = (),
+    most_attributes: attributing.Most | None = None,
     by: By,
     source: Extension | None,
     brought_by: Identity | None = None,
 ) -> Profile:
     """Change a profile's own fields, which contact points it holds, custom attributes. What is not named stays.
-    `brought_by` is the identity by which the profile was found, if it was.
+    `brought_by` is the identity by which the profile was found, if it was; `most_attributes` as in `attributing.put`.
 
     A merged profile's id means its survivor, but deletes none of the contact points that are the survivor's own
     (`set_contact`). Raises Profile.DoesNotExist, and Refused: `profile_deleted`, `identity_taken` when a contact is
@@ -237,6 +242,8 @@ def update(
                 source=source,
                 addressed=addressed,
                 brought_by=brought_by,
+                named=profile_id,
+                most=most_attributes,
             )
         return profile
 
@@ -301,6 +308,9 @@ def _reached(
         column = profile.email if handle == EMAIL else profile.mobile_phone
         is_held = held.owner(identity.pair) is not None
         if not column and (is_held or not profile.identities.filter(handle=handle).exists()):
+            set_contact(profile, handle, identity, held=held, by=by, source=source)
+        elif not is_held and overriding.is_claimed(identity.pair, profile):
+            # The customer has said the same, so that this is no other than theirs.
             set_contact(profile, handle, identity, held=held, by=by, source=source)
         elif not is_held:
             not_taken.append(handle)

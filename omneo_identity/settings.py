@@ -148,6 +148,9 @@ if not HTTPS:
 HANDLE_POLICY = choice("HANDLE_POLICY", "open", "agreed", default="open")
 # What one point is worth, in the currency of the rewards.
 POINT_VALUE = read("POINT_VALUE", amount, "a number of 0 or more, such as 0.01", Decimal("0.01"))
+# How long what customers claim is kept when nobody confirms it.
+CLAIM_DAYS = number("CLAIM_DAYS", least=1, default=365)
+
 PHONE_REGION = read("PHONE_REGION", region, "the two capital letters of a country, such as AU", "AU")
 
 # Webhooks

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 SECTIONS = [
     (_("Find"), ["Profile", "Identity"]),
     (_("What came in"), ["Transaction", "Interaction", "Point", "Reward"]),
-    (_("Review"), ["DuplicatePair", "RoutingLogEntry"]),
+    (_("Review"), ["DuplicatePair", "RoutingLogEntry", "IdentityClaim"]),
     (_("Data model"), ["Handle", "BlockedIdentifier", "PointDefinition", "RewardDefinition"]),
     (_("Integrations"), ["Extension", "ApiToken"]),
     (_("Reactions"), ["Reaction", "Webhook", "Delivery", "Target"]),

@@ -38,6 +38,15 @@ def insert(rows: Sequence[models.Model], *, places: Sequence[int] | None = None,
     return _insert_rows(rows, places, asking)[0][1] if rows else None
 
 
+def insert_telling(rows: Sequence[M], asked: str, *, places: Sequence[int] | None = None) -> list[M]:
+    """As `insert`, and the same statement tells of which rows something is true. Returns these.
+
+    In: an SQL expression over a row of the table, by the table's own name. It sees what was there before.
+    """
+    answers = _insert_rows(rows, places, asked) if rows else []
+    return [row for row, (_pk, is_so) in zip(rows, answers, strict=True) if is_so]
+
+
 def _insert_rows(rows: Sequence[models.Model], places: Sequence[int] | None, asking: str) -> list[tuple[Any, Any]]:
     """Insert these rows. Returns the key and the answer of each, in their order."""
     model = type(rows[0])

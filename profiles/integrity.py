@@ -65,7 +65,7 @@ _ROOTS = """
 
 def invariants() -> list[Invariant]:
     """All of them, in the order in which one rests on another."""
-    return [*_of_merges(), *_of_identities(), *_of_records(), *_of_the_queue()]
+    return [*_of_merges(), *_of_identities(), *_of_claims(), *_of_records(), *_of_the_queue()]
 
 
 def _of_merges() -> Iterator[Invariant]:
@@ -171,6 +171,28 @@ def _of_identities() -> Iterator[Invariant]:
             FROM identities_identity AS identity
             JOIN identities_routinglogentry AS entry ON entry.id = identity.conflict_id
             WHERE entry.outcome <> 'conflict'
+        """,
+    )
+
+
+def _of_claims() -> Iterator[Invariant]:
+    yield Invariant(
+        "claims_follow_their_profiles",
+        _("A claim stands for the profile that the one it was made for is today."),
+        f"""
+            {_ROOTS}
+            SELECT 'identity_claim' AS kind, claim.id AS key, format('stands for %s', claim.profile_id) AS wrong
+            FROM identities_identityclaim AS claim JOIN root ON root.id = claim.named_id
+            WHERE root.root <> claim.profile_id
+        """,
+    )
+    yield Invariant(
+        "no_claim_of_what_is_held",
+        _("A profile claims no pair that it holds."),
+        """
+            SELECT 'identity_claim' AS kind, claim.id AS key, format('is identity %s, too', held.id) AS wrong
+            FROM identities_identityclaim AS claim
+            JOIN identities_identity AS held USING (profile_id, handle, identifier)
         """,
     )
 

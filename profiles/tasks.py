@@ -16,7 +16,7 @@ from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from rest_framework.exceptions import ValidationError
 
-from identities import batching, limiting, replaying
+from identities import batching, claiming, limiting, replaying
 from omneo_identity.api.errors import first_fault
 from profiles import syncing
 from profiles.reacting import forgetting, sending, taking_up, tending
@@ -35,6 +35,7 @@ FORGOTTEN = (
     batching.forget_old,
     replaying.forget_expired,
     limiting.forget_over,
+    claiming.forget_old,
     forgetting.forget_old,
 )
 

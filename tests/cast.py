@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from identities import adding, recording, routing
+from identities import adding, claiming, recording, routing
 from identities.handles import Sent
 from identities.incoming import Incoming
-from identities.models import BUILT_IN, Extension, Identity
+from identities.models import BUILT_IN, Extension, Identity, IdentityClaim
 from identities.outcomes import Routed
 from identities.recording import Recorded
 from profiles import integrity, merging
@@ -89,6 +89,23 @@ def add(profile: Profile, pair: str | Sent, *, by: By, source: Extension | None 
     """Give the profile one more identity."""
     one = sent(pair) if isinstance(pair, str) else pair
     return adding.add(profile.pk, one, by=by, source=source).identity
+
+
+def claim(profile: Profile, pair: str, *, by: By, source: Extension | None = None) -> IdentityClaim:
+    """The claim of this profile's customer that the pair is theirs."""
+    row = claiming.claim(profile.pk, sent(pair), by=by, source=source).row
+    assert isinstance(row, IdentityClaim)
+    return row
+
+
+def claim_contact(profile: Profile, *, by: By, **contact: str | None) -> None:
+    """The customer says what their `email` or `mobile_phone` is."""
+    claiming.update(profile.pk, fields={}, contact=contact, by=by, source=None)
+
+
+def claims_of(profile: Profile) -> list[str]:
+    """Every pair that the profile claims, contact points too."""
+    return sorted(str(one.pair) for one in profile.claims.all())
 
 
 def update(profile: Profile, *, by: By, source: Extension | None = None, **fields: Any) -> Profile:

@@ -12,6 +12,7 @@ os.environ.update(
     HTTPS="false",
     PROXY_SSL_HEADER="",
     PROXIES="",
+    CLAIM_DAYS="",
     HANDLE_POLICY="open",
     PHONE_REGION="AU",
     POINT_VALUE="",

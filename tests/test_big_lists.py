@@ -121,6 +121,7 @@ def big(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[s
                 audits=200_000,
                 pairs=200_000,
                 merges=12_000,
+                claims=40_000,
                 transactions=22_000,
                 interactions=11_000,
                 points=11_000,

@@ -33,7 +33,7 @@ from profiles.models import (
     Webhook,
 )
 from profiles.refusing import Refused
-from tests.cast import came, known, merge
+from tests.cast import came, claim, known, merge
 from tests.deliveries import put
 from tests.staff import signed_in
 
@@ -130,6 +130,12 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
         move=("identities.change_identity",),
         mark=("identities.change_identity",),
         reveal=("identities.reveal_identity",),
+    ),
+    **pages(
+        "identities.identityclaim",
+        **READ_ONLY | {"changelist": ("identities.view_identityclaim",), "change": ("identities.view_identityclaim",)},
+        confirm=("identities.decide_identityclaim",),
+        refuse=("identities.decide_identityclaim",),
     ),
     **pages(
         "identities.handle",
@@ -308,6 +314,7 @@ NAMELESS = {
             "profiles/target",
             *(f"profiles/{kind}" for kind in (*RECORDS, "pointdefinition", "rewarddefinition")),
             "identities/identity",
+            "identities/identityclaim",
             "identities/handle",
             "identities/blockedidentifier",
             "identities/extension",
@@ -338,6 +345,7 @@ def one_of_each() -> dict[str, Any]:
     return {
         "profile": ada.pk,
         "identity": identity.pk,
+        "identityclaim": claim(ada, "pos:77", by=by).pk,
         "handle": "loyalty-card",
         "blockedidentifier": BlockedIdentifier.objects.filter(built_in=True).latest("pk").pk,
         "extension": "klaviyo",

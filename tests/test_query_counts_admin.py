@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db.models import F
 from django.urls import reverse
 
-from identities.models import Extension, RoutingLogEntry
+from identities.models import BUILT_IN, Extension, Identity, IdentityClaim, RoutingLogEntry
 from profiles.models import (
     Action,
     Delivery,
@@ -37,6 +37,8 @@ QUERIES = {
     "identities.extension": STAFF + LIST + 2,  # How they fare, and the handles that they claim.
     "identities.handle": STAFF + LIST,
     "identities.identity": STAFF + LIST + 2,  # The handles and the sources to filter by.
+    # The handles and the sources to filter by; what is masked, who has what is claimed, and who that is.
+    "identities.identityclaim": STAFF + LIST + 5,
     # The handles and the sources to filter by, what the sentences are about, and the first and the last date.
     "identities.routinglogentry": STAFF + LIST + 5,
     "profiles.audit": STAFF + LIST,
@@ -91,6 +93,13 @@ def fill(count: int) -> None:
     DuplicatePair.objects.update(status="open", high=F("second"), evidence={"conflict": [entry.pk]})
     # A page that names a merged profile looks up whom it has become, once for all of them.
     Profile.objects.update(profile_type="active", merged_into=None)
+    # Each profile claims what another has.
+    held, profile = Identity.objects.exclude(handle__in=BUILT_IN).order_by("pk"), Profile.objects.latest("pk")
+    by = User.objects.first() or User.objects.create_user("issuer")
+    IdentityClaim.objects.bulk_create(
+        IdentityClaim(profile=profile, named=profile, handle=one.handle_id, identifier=one.identifier, by=by)
+        for one in held[:count]
+    )
     users = User.objects.bulk_create(User(username=f"made-up-{number}") for number in range(count))
     Group.objects.bulk_create(Group(name=f"Made up {number}") for number in range(count))
     Webhook.objects.bulk_create(

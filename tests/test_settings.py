@@ -142,6 +142,7 @@ def test_values_are_read_with_their_types(load):
         ("ALLOWED_HOSTS", "https://crm.example.com", "host names without scheme"),
         ("CSRF_TRUSTED_ORIGINS", "crm.example.com", "origins such as https://crm.example.com"),
         ("PROXY_SSL_HEADER", "X-Forwarded-Proto: https", "the name of a header"),
+        ("CLAIM_DAYS", "0", "a whole number, 1 or more"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_name_and_what_to_write(load, name, value, advice):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from identities.admin.api_token import ApiTokenAdmin
 from identities.admin.blocked import BlockedIdentifierAdmin
+from identities.admin.claim import IdentityClaimAdmin
 from identities.admin.extension import ExtensionAdmin
 from identities.admin.handle import HandleAdmin
 from identities.admin.identity import IdentityAdmin
@@ -13,5 +14,6 @@ __all__ = [
     "ExtensionAdmin",
     "HandleAdmin",
     "IdentityAdmin",
+    "IdentityClaimAdmin",
     "RoutingLogEntryAdmin",
 ]

@@ -13,7 +13,8 @@ from django.db import connection
 
 from identities.filling import BIRTH, EMPTY
 from identities.importing.preparing import Key, Prepared
-from identities.models import BUILT_IN
+from identities.models import BUILT_IN, IdentityClaim
+from identities.overriding import MOST_OVERRIDDEN
 from profiles.models import Profile
 
 # No more rows than this go by the write path in one transaction, since it keeps what they lock until its end.
@@ -58,8 +59,11 @@ def plan(chunk: Sequence[Prepared]) -> Plan:
     since this look: no row is fresh that has a pair with an earlier one in common, and none is settled on a profile
     that a row which goes alone may be about.
     """
-    owners = look_up([key for one in chunk for key in one.keys])
-    kinds = list(_kinds(chunk, owners))
+    keys = [key for one in chunk for key in one.keys]
+    owners, claimed = look_up(keys), claims_of(keys)
+    # What the write path sees to, if nobody has it yet: claims end with the write of their pair.
+    delicate = claimed.keys() - owners.keys()
+    kinds = list(_kinds(chunk, owners, delicate))
     maybe = {
         position: owners[chunk[position].keys[-1]].profile_id
         for position, kind in enumerate(kinds)
@@ -69,7 +73,8 @@ def plan(chunk: Sequence[Prepared]) -> Plan:
     for position, profile_id in maybe.items():
         if not _says_nothing_new(chunk[position], columns.get(profile_id)):
             kinds[position] = Kind.ALONE
-    touched = _touched([one for one, kind in zip(chunk, kinds, strict=True) if kind is Kind.ALONE], owners)
+    alone_rows = [one for one, kind in zip(chunk, kinds, strict=True) if kind is Kind.ALONE]
+    touched = _touched(alone_rows, owners, claimed)
     planned, alone = Plan(touched=touched), 0
     for position, (one, kind) in enumerate(zip(chunk, kinds, strict=True)):
         if maybe.get(position) in touched:
@@ -111,13 +116,39 @@ def look_up(keys: Collection[Key]) -> dict[Key, Owner]:
         }
 
 
-def _kinds(chunk: Sequence[Prepared], owners: Mapping[Key, Owner]) -> Iterator[Kind]:
+def claims_of(keys: Collection[Key]) -> dict[Key, set[uuid.UUID]]:
+    """Which profiles claim these pairs, of one pair the first. One statement more where there are claims at all."""
+    claimed: dict[Key, set[uuid.UUID]] = {}
+    if not keys or not IdentityClaim.objects.exists():
+        return claimed
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT asked.handle, asked.identifier, claim.profile_id
+            FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')) AS asked (handle, identifier)
+            CROSS JOIN LATERAL (
+                SELECT profile_id FROM identities_identityclaim AS claim
+                WHERE claim.handle = asked.handle AND claim.identifier = asked.identifier ORDER BY id LIMIT %s
+            ) AS claim
+            """,
+            [
+                "\n".join([handle for handle, _one in keys]),
+                "\n".join([identifier for _one, identifier in keys]),
+                MOST_OVERRIDDEN,
+            ],
+        )
+        for handle, identifier, profile_id in cursor.fetchall():
+            claimed.setdefault((handle, identifier), set()).add(profile_id)
+    return claimed
+
+
+def _kinds(chunk: Sequence[Prepared], owners: Mapping[Key, Owner], delicate: Collection[Key]) -> Iterator[Kind]:
     """What each row is as far as its pairs tell. A settled one may still say something new."""
     seen: set[Key] = set()
     for one in chunk:
         new = [key not in seen for key in one.keys]
         seen.update(one.keys)
-        if not one.is_plain:
+        if not one.is_plain or (delicate and any(key in delicate for key in one.keys)):
             yield Kind.ALONE
         elif all(new) and (not owners or not any(key in owners for key in one.keys)):
             yield Kind.FRESH
@@ -156,9 +187,12 @@ def _says_nothing_new(one: Prepared, columns: Mapping[str, Any] | None) -> bool:
     return all(columns[good.handle] for good in one.contacts)
 
 
-def _touched(alone: Sequence[Prepared], owners: Mapping[Key, Owner]) -> set[uuid.UUID]:
+def _touched(
+    alone: Sequence[Prepared], owners: Mapping[Key, Owner], claimed: Mapping[Key, Collection[uuid.UUID]]
+) -> set[uuid.UUID]:
     named = {one.row.profile_id for one in alone if one.row.profile_id is not None}
     return {
         *Profile.objects.survivors(named).values(),
         *(owners[key].profile_id for one in alone for key in one.keys if key in owners),
+        *(pk for one in alone for key in one.keys for pk in claimed.get(key, ())),
     }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from identities.models.api_token import ApiToken
 from identities.models.call_count import CallCount
+from identities.models.claim import FIRST_CLAIM, IdentityClaim
 from identities.models.deleted_identity import DeletedIdentity
 from identities.models.extension import Extension
 from identities.models.handle import BUILT_IN, EMAIL, MOBILE_PHONE, BlockedIdentifier, Handle, bare, fold_handle
@@ -13,6 +14,7 @@ from identities.models.routing_log import RoutingLogEntry
 __all__ = [
     "BUILT_IN",
     "EMAIL",
+    "FIRST_CLAIM",
     "MOBILE_PHONE",
     "UNSET",
     "ApiToken",
@@ -23,6 +25,7 @@ __all__ = [
     "Handle",
     "IdempotencyRecord",
     "Identity",
+    "IdentityClaim",
     "IdentityQuerySet",
     "ImportRun",
     "Pair",

@@ -66,6 +66,8 @@ ERROR_CODES = {
     "same_profile": "Both sides name the same profile.",
     "server_error": "A profile of a batch met a fault of the server; send it again.",
     "too_many_actions": "A trigger has at most 50 actions.",
+    "too_many_attributes": "The profile has as many custom attributes as its customer may make.",
+    "too_many_claims": "The customer has added as many identities as may wait to be confirmed.",
     "too_many_identities": "The profile holds as many identities of this handle as it may.",
     "too_many_listeners": "At most 100 active webhooks and triggers listen to one kind of event.",
     "too_many_profiles": "At most 100 profiles become part of another in one merge.",

@@ -13,8 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from identities import telling
+from identities.claiming import standings
 from identities.handles import shown
-from identities.models import BUILT_IN, Handle, Identity, RoutingLogEntry
+from identities.models import BUILT_IN, Handle, Identity, IdentityClaim, RoutingLogEntry
 from profiles.admin import attributes, balances, merge_tree, moves, timeline
 from profiles.admin.base import MOST_AT_ONCE, change_url
 from profiles.admin.picture import Picture, Spoke, draw
@@ -63,7 +64,7 @@ def context(request: HttpRequest, profile: Profile) -> dict[str, Any]:
     parts: dict[str, Any] = {"introduction": introduction(profile), "merged": merge_tree.merged(request, profile)}
     if profile.merged_into_id is None:
         # What a merged profile had is its survivor's: its own page would show that it has nothing.
-        parts |= {**_records(request, profile), **_identities(request, profile)}
+        parts |= {**_records(request, profile), **_identities(request, profile), **_claims(request, profile)}
     if request.user.has_perm("profiles.view_customattribute"):
         parts["attributes"] = attributes.by_namespace(profile)
     if request.user.has_perm("profiles.view_merge"):
@@ -96,6 +97,31 @@ def _identities(request: HttpRequest, profile: Profile) -> dict[str, Any]:
             parts["add_identity_url"] = f"{reverse('admin:identities_identity_add')}?profile={profile.pk}"
             parts["open_handles"] = _open_handles()
     return parts
+
+
+def _claims(request: HttpRequest, profile: Profile) -> dict[str, Any]:
+    """What the customer says to be theirs, of which nobody else has said so."""
+    if not request.user.has_perm("identities.view_identityclaim"):
+        return {}
+    may = profile.is_live and request.user.has_perm("identities.decide_identityclaim")
+    found = standings(profile.claims.select_related("source").order_by("-pk")[:MOST_AT_ONCE])
+    return {
+        "claims": [
+            {
+                "claim": one.claim,
+                "shown": one.shown,
+                "holder": one.holder,
+                "url": change_url(one.claim),
+                "confirm_url": _claim_url("confirm", one.claim) if may and one.holder is None else "",
+                "refuse_url": _claim_url("refuse", one.claim) if may else "",
+            }
+            for one in found
+        ]
+    }
+
+
+def _claim_url(name: str, claim: IdentityClaim) -> str:
+    return reverse(f"admin:identities_identityclaim_{name}", args=[claim.pk])
 
 
 def _records(request: HttpRequest, profile: Profile) -> dict[str, Any]:

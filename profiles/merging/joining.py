@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from identities import lookup, reviewing
+from identities import lookup, overriding, reviewing
 from identities.holding import Changed, settle
 from identities.models import Identity
 from profiles import auditing, events, reading
@@ -92,6 +92,7 @@ def _write(plan: Plan, *, reason: str, by: By, cause: str, at: datetime.datetime
     Profile.objects.filter(pk__in=ids).update(merged_into=survivor, updated_at=at)
     for duplicate in told.duplicates:
         duplicate.merged_into = survivor
+    overriding.follow_merge(survivor, ids, by=by)
     pairs.follow_merge(survivor.pk, ids, by=by, at=at)
     sides = [lineage.beneath(pk) for pk in ids]
     reviewing.close_merged(merges, sides=sides, lineage=lineage.beneath(survivor.pk), by=by)

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import contacts, reviewing
+from identities import contacts, overriding, reviewing
 from identities.holding import Changed, settle
 from identities.models import BUILT_IN, Identity
 from profiles import auditing
@@ -274,6 +274,7 @@ def _write(worked: _Worked, *, reason: str, by: By, at: datetime.datetime) -> No
     merge.undone_by, merge.undone_at, merge.undo_reason = by.user, at, reason
     merge.undo_report = report(told)
     merge.save(update_fields=["undone_by", "undone_at", "undo_reason", "undo_report"])
+    overriding.follow_undo(duplicate.pk, leaving.side, leaving.root)
     pairs.follow_undo(duplicate.pk, leaving.side, merge.survivor_id, by=by, at=at)
     reviewing.note_undone(merge.closed, by=by)
     auditing.write(_audits(told, reason=reason, by=by))

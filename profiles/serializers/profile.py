@@ -115,7 +115,15 @@ PROFILE = {
     "profile_type": "active",
     "created_at": "2018-04-24 06:31:51",
     "updated_at": "2018-04-24 06:31:51",
+    "claimed": {"email": "countess@example.com"},
 }
+
+
+class ClaimedSerializer(serializers.Serializer[Any]):
+    """What the customer says that their contact points are, with a customer token, and nobody has confirmed."""
+
+    email = serializers.CharField(required=False)
+    mobile_phone = serializers.CharField(required=False)
 
 
 @example(PROFILE)
@@ -155,6 +163,10 @@ class ProfileSerializer(serializers.Serializer[Any]):
     profile_type = serializers.ChoiceField(Profile.Type.choices)
     created_at = InstantField()
     updated_at = InstantField()
+    claimed = ClaimedSerializer(
+        required=False,
+        help_text="Only where there is something: it matches nothing until a write of that field with that value.",
+    )
 
 
 @example({**IDENTITY, "profile": PROFILE})

@@ -141,6 +141,7 @@ def calls(ada: Any, card: int) -> list[tuple[str, Callable[[], Any]]]:
         ("profile", lambda: lookup.profile(pk)),
         ("search_profile", lambda: lookup.search_profile({"1804974", "1804974/"})),
         ("search_profile", lambda: lookup.search_profile({"0404 123 123"})),
+        ("of_pair", lambda: lookup.of_pair(lookup._search(frozenset()), CARD, "1804974")),
         ("resolve", lambda: lookup.resolve([(CARD, "1804974")])),
         ("resolve", lambda: lookup.resolve([(CARD, str(number)) for number in range(1_000)])),
         ("profiles", lambda: lookup.profiles([pk])),
@@ -150,6 +151,12 @@ def calls(ada: Any, card: int) -> list[tuple[str, Callable[[], Any]]]:
         ("records", lambda: lookup.records("transaction", [1])),
         ("balances", lambda: lookup.balances(pk)),
         ("identities_of", lambda: lookup.identities_of(pk)),
+        ("own_profile", lambda: lookup.own_profile(pk)),
+        ("own_identities", lambda: lookup.own_identities(pk)),
+        ("own_identity", lambda: lookup.own_identity(pk, CARD)),
+        ("own_identity_by_id", lambda: lookup.own_identity_by_id(pk, card)),
+        ("as_claimed", lambda: lookup.as_claimed(json.dumps(ada), True)),
+        ("own_records", lambda: lookup.own_records("transaction", [1], of=pk)),
     ]
 
 
@@ -296,8 +303,8 @@ def test_a_write_costs_the_same_for_one_released_pair_and_for_fifty(api, django_
         former = api.profile(identities=pairs)
         api.delete(f"/profiles/{former['id']}")
         with django_assert_num_queries(
-            TOKEN + WRITE + 5
-        ):  # Match and lock, match again, the rules again, move, identities.
+            TOKEN + WRITE + 6
+        ):  # Match and lock, match again, the rules again, move, identities, claims.
             answer = api.post("/profiles", {"identities": pairs}).json()
         assert len(answer["data"]["identities"]) == count
 

@@ -27,7 +27,15 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from identities.management.commands.load_sample import records
-from identities.models import ApiToken, BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
+from identities.models import (
+    ApiToken,
+    BlockedIdentifier,
+    Extension,
+    Handle,
+    Identity,
+    IdentityClaim,
+    RoutingLogEntry,
+)
 from profiles.models import (
     FIRST_POINT_DEFINITION,
     RECORDS,
@@ -87,6 +95,7 @@ class Sizes:
     moves: int = 50_000
     pairs: int = 0
     merges: int = 0
+    claims: int = 0
     handles: int = 50
     blocked: int = 2_000
     tokens: int = 500
@@ -427,6 +436,20 @@ class Population:
             expires_at = at + YEARS if number % 2 else None
             yield (self.bases[Reward] + number + 1, *common, 5, number % 6, at, expires_at, None, "UTC")
 
+    def claims(self) -> Iterator[tuple[Any, ...]]:
+        slugs = sorted(set(self.sources.values()))
+        for number in range(self.sizes.claims):
+            profile = self.profile_key(self._today(number % self.sizes.profiles))
+            # One system was given up after the first years.
+            age = 1 - number / self.sizes.claims
+            source = slugs[0] if age > 0.9 else None if number % 3 == 0 else slugs[1 + number % (len(slugs) - 1)]
+            at = self.now - YEARS * age
+            yield (
+                self.bases[IdentityClaim] + number + 1, profile, profile,
+                "web-visitor" if number % 50 == 0 else "loyalty-card", f"claimed-{number}", "", source, self.users[0],
+                f"customer {number}", at, at,
+            )  # fmt: skip
+
     def blocked(self) -> Iterator[tuple[Any, ...]]:
         for number in range(self.sizes.blocked):
             yield (
@@ -485,6 +508,7 @@ def fill(sizes: Sizes = Sizes(), *, seed: int = 1) -> Population:  # noqa: B008 
         (Move, sizes.moves, population.moves()),
         (DuplicatePair, sizes.pairs, population.pairs()),
         (Merge, sizes.merges, population.merges()),
+        (IdentityClaim, sizes.claims, population.claims()),
         (BlockedIdentifier, sizes.blocked, population.blocked()),
         (ApiToken, sizes.tokens, population.tokens()),
         (LogEntry, sizes.admin_log, population.admin_log()),

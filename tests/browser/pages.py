@@ -33,18 +33,18 @@ from profiles.models import (
     Webhook,
 )
 from profiles.refusing import Refused
-from tests.cast import add, came, known, merge, route, update
+from tests.cast import add, came, claim, claim_contact, known, merge, route, update
 
 # Pages of a row that only some models have.
 OF_A_ROW = [
     *("change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"),
     *("revoke", "agree", "retire", "rename", "merge_into", "duplicates", "dismiss", "reopen", "split", "undo", "try"),
-    *("mute", "unmute", "again"),
+    *("mute", "unmute", "again", "confirm", "refuse"),
 ]
 
 # Models of which staff add no rows.
 READ_ONLY = (
-    *("audit", "duplicatepair", "merge", "move", "routinglogentry"),
+    *("audit", "duplicatepair", "identityclaim", "merge", "move", "routinglogentry"),
     *(*RECORDS, "pointdefinition", "rewarddefinition", "delivery", "target"),
 )
 
@@ -85,6 +85,9 @@ def fill(by: By) -> Profile:
             extension=klaviyo,
             expires_at=expires_at,
         )
+    claim_contact(ada, by=by, email="countess@example.com")
+    for pair in ("loyalty-card:7046671", "apns:840f4707bebcf74f9b7c25d4", "web-visitor:v-1"):
+        claim(ada, pair, by=by, source=klaviyo)
     Extension.objects.filter(pk="klaviyo").update(secret_variables=["PATH", "KLAVIYO_SECRET"])
     ApiToken.issue(user=by.user, name="Mine", scopes=["read-profiles"])
     fill_listening(by)

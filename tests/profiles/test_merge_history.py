@@ -163,7 +163,7 @@ def test_the_page_costs_the_same_for_one_merge_and_for_fifty(editor, by, bo, dja
     for number in (1, 49):
         duplicates = [known(f"pos:{number}-{one}", by=by, first_name="Again") for one in range(number)]
         merge(ada, *duplicates, by=by)
-        with django_assert_num_queries(22) as captured:
+        with django_assert_num_queries(23) as captured:
             editor.get(page(ada))
         costs.append(len(captured))
     assert len(set(costs)) == 1

@@ -215,5 +215,5 @@ def test_the_page_costs_the_same_for_one_identity_and_for_fifty(editor, ada, by,
         # Session, user, permissions twice, the profile, identities, handles to add, moves to and from, log entries
         # (ids, rows, their profiles and handles), audits. Of records: both balances, the sources to filter by, what
         # happened, what was spent, and custom attributes.
-        with django_assert_num_queries(21):
+        with django_assert_num_queries(22):
             editor.get(page(ada))

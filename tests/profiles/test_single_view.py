@@ -252,7 +252,7 @@ def test_the_page_costs_the_same_for_one_record_of_each_kind_and_for_fifty(edito
         # What a page without records costs; then the records of the kind that is on it, which of their handles are
         # sensitive, and of transactions their first items.
         for kind, cost in (("transaction", 3), ("interaction", 2), ("point", 2), ("reward", 2)):
-            with django_assert_num_queries(18 + cost):
+            with django_assert_num_queries(19 + cost):
                 editor.get(page(ada), {"kind": kind})
 
 
