@@ -6,7 +6,7 @@ import hmac
 import threading
 import time
 from functools import cache
-from typing import Any, cast
+from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -79,20 +79,11 @@ def _with_owner(key: str) -> ApiToken | None:
     rows = reading.rows(_statement(), [key, timezone.now()])
     if not rows:
         return None
-    token, user, extension = (model.from_db("default", names, rows[0][part]) for model, names, part in _parts())
+    token, user, extension = (
+        model.from_db("default", names, rows[0][part]) for model, names, part in reading.parts(*_MODELS)
+    )
     token.user, token.extension = user, extension if token.extension_id is not None else None
     return cast(ApiToken, token)
-
-
-@cache
-def _parts() -> list[tuple[Any, list[str], slice]]:
-    """The models of the statement, each with its columns and where they stand in the row."""
-    parts, start = [], 0
-    for model in _MODELS:
-        names = [field.attname for field in model._meta.concrete_fields]
-        parts.append((model, names, slice(start, start + len(names))))
-        start += len(names)
-    return parts
 
 
 @cache

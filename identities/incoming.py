@@ -17,7 +17,8 @@ class Incoming:
     """A record as it came in: its columns, its items, and whom it names.
 
     `sent` are the pairs in the order of API.md 4: that of `profile_id_handle`, then `identities[]`. `named` is the
-    profile id, `bare` an identifier without a handle.
+    profile id, `bare` an identifier without a handle. `identity_id` is the identity by which a customer was signed in
+    who is `named`: it brings the record, but takes it nowhere else.
     """
 
     fields: Mapping[str, Any]
@@ -25,6 +26,7 @@ class Incoming:
     sent: Sequence[Sent] = ()
     named: uuid.UUID | None = None
     bare: str | None = None
+    identity_id: int | None = None
 
     @property
     def pairs(self) -> list[dict[str, str]]:

@@ -181,6 +181,10 @@ class _Case:
         if self.wanted.found is not None and self.held.owner(self.wanted.found) is None:
             # An identifier without a handle only ever finds a pair. One that has gone since must not be made anew.
             raise Changed
+        if decision.identity is None and decision.profile is not None and self.incoming.identity_id is not None:
+            decision.identity = decision.profile.identities.filter(pk=self.incoming.identity_id).first()
+            if decision.identity is not None:
+                decision.decided_by = Record.DecidedBy.IDENTITY
         return decision
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from identities import contacts, lookup, matching
 from identities.attaching import bring_back
-from identities.holding import Changed, hold, settle
+from identities.holding import Changed, deleted, hold, settle
 from identities.models import EMAIL, MOBILE_PHONE, Extension, Pair
 from identities.moving import refuse_merged
 from profiles import auditing, reading
@@ -54,8 +54,17 @@ def delete(profile_id: uuid.UUID, *, by: By) -> Profile:
     return settle(attempt)
 
 
-def change_type(profile_id: uuid.UUID, profile_type: str, *, by: By, source: Extension | None) -> Retyped:
-    """Give a profile another type; from `deleted`, that undeletes it.
+def change_type(
+    profile_id: uuid.UUID,
+    profile_type: str,
+    *,
+    literal: bool = True,
+    undelete: bool = True,
+    by: By,
+    source: Extension | None,
+) -> Retyped:
+    """Give a profile another type; from `deleted`, that undeletes it, unless it must not: Refused `profile_deleted`.
+    Where the id is not meant literally, a merged one means its survivor.
 
     Its pairs match again. Of those that were taken over since, the ones that are free by now, because whoever had
     them last is deleted too, come back like any take-over; the others are named in `not_returned` with the profile
@@ -64,16 +73,19 @@ def change_type(profile_id: uuid.UUID, profile_type: str, *, by: By, source: Ext
     """
 
     def attempt() -> Retyped:
-        released = _released(profile_id)
-        held = hold(released, profile_ids=[profile_id])
-        profile = _literal(held.profiles.get(profile_id))
+        pk = profile_id if literal else Profile.objects.surviving(profile_id).pk
+        released = _released(pk)
+        held = hold(released, profile_ids=[pk])
+        profile = _literal(held.profiles.get(pk)) if literal else held.meant(pk, named=profile_id)
         if profile.profile_type == profile_type:
             return Retyped(profile)
         if profile_type == Profile.Type.DELETED:
             return Retyped(_retype(profile, profile_type, "deleted", by=by))
         if profile.is_live:
             return Retyped(_retype(profile, profile_type, "updated", by=by))
-        if _released(profile_id) != released:
+        if not undelete:
+            raise deleted()
+        if _released(pk) != released:
             raise Changed
         free, gone = [], []
         for pair in released:

@@ -367,3 +367,33 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 class IssuedTokenSerializer(serializers.Serializer[Any]):
     accessToken = serializers.CharField()  # noqa: N815 - the wire's own word
     token = TokenSerializer()
+
+
+@example({"id": "1804974", "id_handle": "loyalty-card"})
+class NewCustomerTokenSerializer(serializers.Serializer[Any]):
+    id = IdentifierField(
+        required=False,
+        allow_null=True,
+        help_text="A profile's id, or with `id_handle` an identifier. Empty or left out: of an anonymous visitor.",
+    )
+    id_handle = StrictText(required=False, allow_null=True, allow_blank=True, help_text="The handle of `id`.")
+
+
+JWT = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImRlZmF1bHQiLCJ0eXAiOiJKV1QifQ.eyJwaWQiOiIwMTk2OGZkYyJ9.c2lnbmF0dXJl"
+
+
+@example({"token": JWT, "exp": 1795680000})
+class CustomerTokenSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField()
+    exp = serializers.IntegerField(help_text="When it ends, in Unix seconds.")
+
+
+@example({**{name: value for name, value in IDENTITY.items() if name != "source"}, "is_claimed": True})
+class OwnIdentitySerializer(IdentitySerializer):
+    """An identity as the one whose it is is shown it (`wire.OWN_IDENTITY`)."""
+
+    source = None  # type: ignore[assignment]  # is left out
+    merged_from = serializers.UUIDField(allow_null=True, help_text="Always null here.")
+    is_claimed = serializers.BooleanField(
+        required=False, help_text="Present and true as long as nobody but its owner says that it is theirs."
+    )

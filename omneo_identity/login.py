@@ -7,7 +7,6 @@ What they do not stop is guessing from very many addresses at once; that is what
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -26,12 +25,9 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from omneo_identity.api.addresses import client_address
+from omneo_identity.api.addresses import client_address, network
 
 Credentials = Mapping[str, Any]
-
-# What one owner of IPv6 addresses has at least, to call from.
-IPV6_PREFIX = 64
 
 
 class StaffBackend(ModelBackend):
@@ -93,11 +89,8 @@ def name(request: HttpRequest, credentials: Credentials | None) -> str:
 
 
 def address(request: HttpRequest) -> str | None:
-    """Where a login comes from: an IPv4 address, or a network of IPv6, whose owner has all addresses in it."""
-    found = client_address(request)
-    if found is None or "." in found:
-        return found
-    return str(ipaddress.ip_network((found, IPV6_PREFIX), strict=False).network_address)
+    """Where a login comes from."""
+    return network(client_address(request))
 
 
 def described(name: str, address: str | None, *_rest: Any) -> str:

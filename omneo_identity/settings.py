@@ -6,6 +6,8 @@ that file instead (as container platforms hand over secrets).
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 from datetime import timedelta
 from decimal import Decimal
@@ -27,6 +29,7 @@ from omneo_identity.variables import (
     read,
     region,
     shared_secrets,
+    signing_keys,
     text,
     zone,
 )
@@ -143,11 +146,22 @@ if not HTTPS:
     # Whoever wrote HTTPS=false has decided; the checks for HSTS, redirect and secure cookies would only repeat it.
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
 
+# What customer tokens are signed with: the first key signs, all of them verify, so that a new one takes over
+# unnoticed. Without any, one that follows from the SECRET_KEY.
+ID_TOKEN_KEYS = signing_keys("ID_TOKEN_KEYS") or {
+    "default": hmac.digest(SECRET_KEY.encode(), b"customer tokens", hashlib.sha256).hex()
+}
+ID_TOKEN_MINUTES = number("ID_TOKEN_MINUTES", least=1, default=30)
+
 # Identities
 
 HANDLE_POLICY = choice("HANDLE_POLICY", "open", "agreed", default="open")
 # What one point is worth, in the currency of the rewards.
 POINT_VALUE = read("POINT_VALUE", amount, "a number of 0 or more, such as 0.01", Decimal("0.01"))
+# Calls a minute; 0 is no limit. They are counted in the database, over all processes.
+CUSTOMER_WRITE_LIMIT = number("CUSTOMER_WRITE_LIMIT", least=0, default=120)
+# Whoever makes a profile may claim things for it, so that many of them are many claims.
+CUSTOMER_SIGN_UP_LIMIT = number("CUSTOMER_SIGN_UP_LIMIT", least=0, default=10)
 # How long what customers claim is kept when nobody confirms it.
 CLAIM_DAYS = number("CLAIM_DAYS", least=1, default=365)
 
@@ -324,6 +338,7 @@ SPECTACULAR_SETTINGS = {
         "MoveCauseEnum": "profiles.models.Move.Cause",
         "ProfileTypeEnum": "profiles.models.Profile.Type",
         "NewProfileTypeEnum": "profiles.serializers.NEW_PROFILE_TYPES",
+        "OwnProfileTypeEnum": "profiles.serializers.OWN_PROFILE_TYPES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -4,10 +4,11 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from identities.views import quick_search
+from identities.views import quick_issue, quick_search
 from omneo_identity.api.errors import page_not_found
 from omneo_identity.api.quick import Quick
 from omneo_identity.api.views import Docs, Health, Ready, Schema
+from profiles.views import quick_own
 
 # The API's URLs have no trailing slash: SlashMiddleware takes it off.
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -17,6 +18,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/health/ready", Ready.as_view(), name="ready"),
     path("api/schema", Schema.as_view(), name="schema"),
     path("api/docs", Docs.as_view(), name="docs"),
+    path("id/api/v1/", include("identities.urls_id")),
+    path("id/api/v1/", include("profiles.urls_id")),
     # Whatever else is under the API's roots is answered in its words, also with DEBUG on.
     re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -26,7 +29,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 # What has a short way (`quickly`).
-QUICK: dict[str, Quick] = {"/api/v3/identities/search": quick_search}
+QUICK = {
+    "/api/v3/identities/search": Quick("GET", quick_search),
+    "/id/api/v1/auth/token": Quick("POST", quick_issue),
+    "/id/api/v1/profiles/me": Quick("GET", quick_own),
+}
 
 handler400 = "omneo_identity.api.errors.bad_request"
 handler403 = "omneo_identity.api.errors.permission_denied"

@@ -20,6 +20,8 @@ D = TypeVar("D")
 # Read as text: the casts of environ.Env take DEBUG=flase for False, and a password that begins with $ for a name.
 environment = FileAwareMapping(cache=False)
 
+HOW_TO_MAKE_ONE = "This prints a secret: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
 
 def text(name: str) -> str:
     try:
@@ -88,6 +90,21 @@ def header(raw: str) -> tuple[str, str]:
     if not re.fullmatch(r"[A-Za-z][A-Za-z-]*", raw):
         raise ValueError(raw)
     return f"HTTP_{raw.upper().replace('-', '_')}", "https"
+
+
+def signing_keys(name: str) -> dict[str, str]:
+    """Keys by their ids, the one that signs first. What is wrong is not repeated: it is a secret."""
+    pairs = [pair.strip().partition(":") for pair in text(name).split(",") if pair.strip()]
+    keys = {key_id: secret for key_id, _colon, secret in pairs}
+    if len(keys) < len(pairs) or not all(
+        re.fullmatch(r"[A-Za-z0-9._-]{1,64}", key_id) and re.fullmatch(r"[!-~]{32,}", secret)
+        for key_id, secret in keys.items()
+    ):
+        raise ImproperlyConfigured(
+            f"{name} is not right: write id:secret, or several of them separated by commas, each with an id of its "
+            f"own and a secret of at least 32 characters. {HOW_TO_MAKE_ONE}"
+        )
+    return keys
 
 
 def shared_secrets(name: str) -> list[str]:

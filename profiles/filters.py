@@ -140,6 +140,12 @@ class OwnTransactionFilterSet(BracketFilterSet):
         fields = {"transacted_at": InstantFilter.LOOKUPS, "created_at": InstantFilter.LOOKUPS}
 
 
+class FoundTransactionFilterSet(BracketFilterSet):
+    class Meta:
+        model = Transaction
+        fields = {"external_id": ["exact"]}
+
+
 class TransactionFilterSet(RecordFilterSet):
     external_id = TextFilter(method="filter_external_id", label="As the source gave it; several sources may have it.")
 

@@ -91,6 +91,18 @@ def columns(model: type[models.Model], of: str = "", only: tuple[str, ...] = ())
     return ", ".join(f'{prefix}"{field.column}"' for field in _fields(model, only))
 
 
+@cache
+def parts(*joined: type[models.Model]) -> list[tuple[Any, list[str], slice]]:
+    """The models of a statement that asks for all `columns` of each, one after the other: each with its attributes, as
+    `from_db` takes them, and where they stand in the row."""
+    found, start = [], 0
+    for model in joined:
+        names = [field.attname for field in model._meta.concrete_fields]
+        found.append((model, names, slice(start, start + len(names))))
+        start += len(names)
+    return found
+
+
 def _fields(model: type[models.Model], only: tuple[str, ...]) -> list[Any]:
     return [field for field in model._meta.concrete_fields if not only or field.attname in only]
 

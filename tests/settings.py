@@ -12,6 +12,8 @@ os.environ.update(
     HTTPS="false",
     PROXY_SSL_HEADER="",
     PROXIES="",
+    CUSTOMER_WRITE_LIMIT="",
+    CUSTOMER_SIGN_UP_LIMIT="",
     CLAIM_DAYS="",
     HANDLE_POLICY="open",
     PHONE_REGION="AU",
@@ -21,6 +23,8 @@ os.environ.update(
     PORT="",
     # Tests make and end tokens all the time, and each is to be seen at once.
     TOKEN_CACHE_SECONDS="0",
+    ID_TOKEN_KEYS="",
+    ID_TOKEN_MINUTES="",
     WORKERS="",
     THREADS="",
     WORKER_DATABASE_URL="",

@@ -12,7 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from identities import adding
+from identities import adding, tokens
 from identities.handles import Sent
 from identities.models import ApiToken, BlockedIdentifier, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
@@ -43,6 +43,7 @@ OPEN = ("open",)  # Whoever asks.
 STAFF = ("staff",)  # Any member of staff: it shows nothing of anybody.
 NEVER = ("never",)  # Not even a superuser.
 TOKEN = ("token",)  # Any token of the API.
+CUSTOMER = ("customer",)  # The customer token of whose data it is, and no server's.
 
 
 def pages(model: str, **rows: tuple[str, ...]) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -276,6 +277,29 @@ API: dict[tuple[str, str], tuple[str, ...]] = {
     ("api-token-destroy", "DELETE"): TOKEN,
     ("api-token-list", "GET"): TOKEN,
     ("api-token-verify", "GET"): TOKEN,
+    ("customer-token-create", "POST"): ("issue-id-tokens",),
+    ("own-profile-retrieve", "GET"): CUSTOMER,
+    ("own-profile-retrieve", "PUT"): CUSTOMER,
+    ("own-profile-update_type", "PUT"): CUSTOMER,
+    ("own-profile-balances", "GET"): CUSTOMER,
+    ("own-attribute-list", "GET"): CUSTOMER,
+    ("own-attribute-retrieve", "GET"): CUSTOMER,
+    ("own-attribute-retrieve", "PUT"): CUSTOMER,
+    ("own-attribute-retrieve", "DELETE"): CUSTOMER,
+    ("own-transaction-list", "GET"): CUSTOMER,
+    ("own-group-transaction-list", "GET"): CUSTOMER,
+    ("own-transaction-find-list", "GET"): CUSTOMER,
+    ("own-interaction-list", "GET"): CUSTOMER,
+    ("own-interaction-list", "POST"): CUSTOMER,
+    ("own-profile-create", "POST"): CUSTOMER,
+    ("own-identity-list", "GET"): CUSTOMER,
+    ("own-identity-list", "POST"): CUSTOMER,
+    ("own-identity-retrieve", "PUT"): CUSTOMER,
+    ("own-identity-retrieve", "DELETE"): CUSTOMER,
+    ("own-identity-retrieve_by_id", "PUT"): CUSTOMER,
+    ("own-identity-retrieve_by_id", "DELETE"): CUSTOMER,
+    ("own-identity-retrieve", "GET"): CUSTOMER,
+    ("own-identity-retrieve_by_id", "GET"): CUSTOMER,
 }
 
 
@@ -475,12 +499,14 @@ def test_staff_without_permissions_reach_what_shows_nothing(name: str, method: s
 
 @pytest.fixture
 def call(by: By) -> Any:
-    """Call the API with a token of these scopes, or with none."""
+    """Call the API with a token of these scopes, or with a customer's, or with none."""
 
-    def call(method: str, url: str, scopes: list[str] | None) -> int:
+    def call(method: str, url: str, scopes: list[str] | None, customer: Any = None) -> int:
         headers = {}
         if scopes is not None:
-            _token, plain = ApiToken.issue(user=by.user, name="Test", scopes=scopes)
+            token, plain = ApiToken.issue(user=by.user, name="Test", scopes=scopes)
+            if customer is not None:
+                plain = tokens.issue_by_id(customer, by=token).token  # type: ignore[union-attr]
             headers["Authorization"] = f"Bearer {plain}"
         return Client().generic(method, url, b"{}", "application/json", headers=headers).status_code
 
@@ -500,6 +526,11 @@ def test_an_endpoint_demands_its_scope(name: str, method: str, rows: dict[str, A
     if needed == TOKEN:
         assert call(method, url, []) not in (401, 403)
         return
+    if needed == CUSTOMER:
+        assert call(method, url, list(SCOPES)) == 401
+        assert call(method, url, [], rows["profile_id"]) not in (401, 403)
+        return
+    assert call(method, url, list(SCOPES), rows["profile_id"]) == 401
     for lacking in zip(*alternatives, strict=True):
         assert call(method, url, [scope for scope in SCOPES if scope not in lacking]) == 403
     for scopes in alternatives:

@@ -142,6 +142,8 @@ def test_values_are_read_with_their_types(load):
         ("ALLOWED_HOSTS", "https://crm.example.com", "host names without scheme"),
         ("CSRF_TRUSTED_ORIGINS", "crm.example.com", "origins such as https://crm.example.com"),
         ("PROXY_SSL_HEADER", "X-Forwarded-Proto: https", "the name of a header"),
+        ("CUSTOMER_WRITE_LIMIT", "many", "a whole number, 0 or more"),
+        ("CUSTOMER_SIGN_UP_LIMIT", "many", "a whole number, 0 or more"),
         ("CLAIM_DAYS", "0", "a whole number, 1 or more"),
     ],
 )
@@ -151,6 +153,36 @@ def test_a_wrong_value_is_refused_with_the_name_and_what_to_write(load, name, va
 
     assert str(refusal.value).startswith(f"{name} is {value!r}: ")
     assert advice in str(refusal.value)
+
+
+def test_customer_tokens_have_a_key_of_their_own_unless_they_are_given_some(load):
+    derived, given = load(**PRODUCTION), load(**PRODUCTION, ID_TOKEN_KEYS=f"2026:{'n' * 40}:x, 2025:{'o' * 32}")
+
+    assert list(derived["ID_TOKEN_KEYS"]) == ["default"]
+    assert derived["ID_TOKEN_KEYS"] == load(**PRODUCTION)["ID_TOKEN_KEYS"]
+    assert SECRET not in derived["ID_TOKEN_KEYS"]["default"] and len(derived["ID_TOKEN_KEYS"]["default"]) == 64
+    assert derived["ID_TOKEN_KEYS"] != load(**{**PRODUCTION, "SECRET_KEY": SECRET[::-1]})["ID_TOKEN_KEYS"]
+    assert list(given["ID_TOKEN_KEYS"].items()) == [("2026", f"{'n' * 40}:x"), ("2025", "o" * 32)]
+    assert (derived["ID_TOKEN_MINUTES"], load(ID_TOKEN_MINUTES="5")["ID_TOKEN_MINUTES"]) == (30, 5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hunter2" * 5,
+        "2026:hunter2",
+        "2026:" + "hunter2 " * 5,
+        ":" + "hunter2" * 5,
+        "a b:" + "hunter2" * 5,
+        "2026:" + "hunter2" * 5 + ",2026:" + "another" * 5,
+        "2026:" + "hunter2" * 5 + ",2025",
+    ],
+)
+def test_a_wrong_key_is_refused_and_not_repeated(load, value):
+    with pytest.raises(ImproperlyConfigured, match=r"ID_TOKEN_KEYS is not right: write id:secret") as error:
+        load(ID_TOKEN_KEYS=value)
+
+    assert "hunter2" not in str(error.value)
 
 
 @pytest.mark.parametrize("secret", ["", "too-short", "x" * 80])

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from identities import adding, lookup, matching, moving, routing
 from identities.filters import IdentityFilterSet
 from identities.handles import Sent, refuse_built_in
-from identities.models import ApiToken, Identity
+from identities.models import Identity
 from identities.serializers import (
     BatchAnswerSerializer,
     BatchRowSerializer,
@@ -29,7 +29,8 @@ from identities.serializers import (
     ResolveSerializer,
 )
 from identities.views.base import INCLUDE, PROFILE_INCLUDES, IncludingViewSet, OfProfileViewSet, fragments, profile_key
-from omneo_identity.api.auth import by, may, source
+from omneo_identity.api.auth import by, source, unlimited
+from omneo_identity.api.quick import Asked
 from omneo_identity.api.schema import data_of
 from omneo_identity.api.views import one
 from profiles.models import Profile
@@ -53,10 +54,11 @@ def document(identity_id: int) -> str:
     return texts[0]
 
 
-def quick_search(query: Mapping[str, str], token: ApiToken) -> str | None:
+def quick_search(asked: Asked) -> str | None:
     """The short way of `IdentityViewSet.search`, for one identity with its profile and nothing included."""
-    handle, identifier = query.get("handle"), query.get("identifier")
-    if len(query) != 2 or not handle or not identifier or not may(token, READ):
+    handle, identifier = asked.query.get("handle"), asked.query.get("identifier")
+    token = unlimited(asked.authorization, READ)
+    if len(asked.query) != 2 or not handle or not identifier or token is None:
         return None
     return lookup.search(handle, identifier)
 

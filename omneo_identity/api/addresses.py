@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from rest_framework.request import Request
 
+# What one owner of IPv6 addresses has at least, to call from.
+IPV6_PREFIX = 64
+
 # As some proxies write it: 203.0.113.7:52044 or [2001:db8::7]:52044.
 WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
@@ -27,6 +30,13 @@ def client_address(request: HttpRequest | Request) -> str | None:
     through_proxies = 0 < settings.PROXIES <= len(entries)
     forwarded = _parsed(entries[-settings.PROXIES]) if through_proxies else None
     return forwarded or _parsed(request.META.get("REMOTE_ADDR", ""))
+
+
+def network(address: str | None) -> str | None:
+    """Whose an address is, for a limit: an IPv4 address, or a network of IPv6, whose owner has all addresses in it."""
+    if address is None or "." in address:
+        return address
+    return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False).network_address)
 
 
 def _parsed(text: str) -> str | None:

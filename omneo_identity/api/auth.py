@@ -12,8 +12,9 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from identities import authenticating
+from identities import authenticating, tokens
 from identities.models import ApiToken, Extension
+from identities.tokens import CustomerToken
 from omneo_identity.api.addresses import client_address
 from profiles.auditing import By
 
@@ -48,11 +49,15 @@ MAX_USER_AGENT = 500
 
 def bearer(header: str) -> ApiToken | None:
     """The token of an `Authorization` header, if it is one and may be used now."""
+    plain = plain_token(header)
+    return authenticating.authenticate(plain) if plain else None
+
+
+def plain_token(header: str) -> str:
+    """The text of the token that an `Authorization` header holds, or "" for any other."""
     scheme, _space, plain = header.strip().partition(" ")
     plain = plain.strip()
-    if scheme.lower() != "bearer" or not plain.isascii() or not plain.isprintable():
-        return None
-    return authenticating.authenticate(plain)
+    return plain if scheme.lower() == "bearer" and plain.isascii() and plain.isprintable() else ""
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -69,6 +74,36 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+class CustomerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <customer token>`; `request.auth` is the CustomerToken, the user whoever issued it.
+
+    In: whether the profile itself is asked for, which is then read by the same statement.
+    """
+
+    def __init__(self, *, with_document: bool = False) -> None:
+        self.with_document = with_document
+
+    def authenticate(self, request: Request) -> tuple[User, CustomerToken] | None:
+        header = request.headers.get("Authorization")
+        if header is None:
+            return None
+        plain = plain_token(header)
+        token = tokens.authenticate(plain, with_document=self.with_document) if plain else None
+        if token is None:
+            raise AuthenticationFailed
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class IsCustomer(BasePermission):
+    """Whoever has a customer token may do with their own profile what its routes do; there are no scopes."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return isinstance(request.auth, CustomerToken)
 
 
 class HasScope(BasePermission):
@@ -116,14 +151,25 @@ def may(token: ApiToken, any_of: Collection[str]) -> bool:
     return not set(any_of).isdisjoint(token.scopes)
 
 
+def unlimited(header: str, any_of: Collection[str]) -> ApiToken | None:
+    """The token of an `Authorization` header, if it may be used now, has one of these scopes and no rate limit."""
+    token = bearer(header)
+    return token if token is not None and token.rate_limit is None and may(token, any_of) else None
+
+
 def token_of(request: Request) -> ApiToken:
     """The token of a request that HasScope has let pass."""
     return cast(ApiToken, request.auth)
 
 
+def caller_of(request: Request) -> ApiToken | CustomerToken:
+    """The token of a request that has been let pass, whichever kind it is of."""
+    return cast("ApiToken | CustomerToken", request.auth)
+
+
 def by(request: Request) -> By:
     """Who does it, for the `by=` of an operation."""
-    token = token_of(request)
+    token = caller_of(request)
     return By(
         user=token.user,
         token_name=token.name,
@@ -135,4 +181,4 @@ def by(request: Request) -> By:
 
 def source(request: Request) -> Extension | None:
     """The extension that the token speaks for, for the `source=` of an operation; None is staff."""
-    return token_of(request).extension
+    return caller_of(request).extension

@@ -19,7 +19,8 @@ from rest_framework.response import Response
 
 from identities import replaying
 from identities.replaying import Answer
-from omneo_identity.api.auth import ScopeLacking, source, token_of
+from identities.tokens import CustomerToken
+from omneo_identity.api.auth import ScopeLacking, caller_of, source
 
 if TYPE_CHECKING:
     # At run time REST framework's views import this package's modules, as their defaults.
@@ -80,7 +81,12 @@ def _once(view: APIView, key: str, handler: Callable[..., Response], request: Re
             response = response.render()
         return Answer(response.status_code, dict(response.items()), response.content.decode())
 
-    answer, is_replay = replaying.once(act, user=token_of(request).user, key=key, fingerprint=_fingerprint(request))
+    caller = caller_of(request)
+    if isinstance(caller, CustomerToken):
+        # Customers share the account that their tokens were issued by, but no keys: nobody is to be given an answer,
+        # or told of a key, that is another's.
+        key = hashlib.sha256(f"{caller.subject} {key}".encode()).hexdigest()
+    answer, is_replay = replaying.once(act, user=caller.user, key=key, fingerprint=_fingerprint(request))
     response = HttpResponse(answer.body, status=answer.status, headers=answer.headers)
     if "Content-Type" not in answer.headers:
         del response["Content-Type"]

@@ -52,7 +52,7 @@ One customer is one **profile**; an **identity** is a pair (handle, identifier) 
   half to even, to six places; a JSON number in answers.
 - **Errors**: 400 for a body that is not JSON, 401 without a valid token, 403 without the scope, 404 for a row that is
   not there, 405 for a method that a path does not have, 409 when the state of things is against it, 411 for a body
-  without its length, 413 for one that is too large, 422 for input that is not valid, 429 past the token's rate limit,
+  without its length, 413 for one that is too large, 422 for input that is not valid, 429 past a limit of calls,
   503 when the database is busy; 429 and 503 say in `Retry-After` how many seconds to wait. All hold a `message`; 422
   also `errors` by field, nested ones with dots (`identities.0.handle`), input as a whole under `body`, and a `code`;
   409 a `code`. Some codes bring a further key along.
@@ -118,7 +118,7 @@ class AutoSchema(openapi.AutoSchema):
         if self.view.authentication_classes:
             answers["401"] = (Error, "There is no valid token.")
             answers["403"] = (Error, "The token lacks the scope.")
-            answers["429"] = (Error, "The token's rate limit is reached.")
+            answers["429"] = (Error, "A limit of calls a minute is reached.")
         if idempotency.takes_key(self.view, self.method):
             answers["409"] = (Conflict, "The state of things is against it.")
         return dict(sorted(answers.items()))
@@ -130,6 +130,14 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
     def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, str]:
         return build_bearer_security_scheme_object("Authorization", "Bearer")
+
+
+class CustomerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "omneo_identity.api.auth.CustomerAuthentication"
+    name = "CustomerToken"
+
+    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, str]:
+        return build_bearer_security_scheme_object("Authorization", "Bearer", "JWT")
 
 
 class InstantExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]

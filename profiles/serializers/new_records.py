@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -193,6 +194,20 @@ class InteractionChangeSerializer(IncomingSerializer):
 class NewInteractionSerializer(InteractionChangeSerializer):
     needed = ("action", "channel", "signal", "name", "namespace")
     names_somebody = True
+
+
+@example({"action": "view", "channel": "website", "signal": 1, "name": "Linen shirt", "namespace": "shop"})
+class NewOwnInteractionSerializer(NewInteractionSerializer):
+    """An interaction of whoever sends it: whom it names besides is ignored, like all that is unknown."""
+
+    names_somebody = False
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {name: field for name, field in super().get_fields().items() if name not in self.beside}
+
+    def of(self, profile_id: uuid.UUID, identity_id: int | None) -> Incoming:
+        """What was sent, about this profile, by somebody who was signed in by this identity of it, if by one."""
+        return Incoming(self.incoming().fields, named=profile_id, identity_id=identity_id)
 
 
 # Points and rewards

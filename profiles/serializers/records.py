@@ -179,6 +179,30 @@ class InteractionSerializer(RecordSerializer):
     meta = FreeObjectField()
 
 
+# What its owner is not told of a record.
+NOT_OWN = ("identities", "brought_by", "addressed", "log_entry_id", "source")
+
+
+def own(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: field for name, field in fields.items() if name not in NOT_OWN}
+
+
+@example(own(TRANSACTION))
+class OwnTransactionSerializer(TransactionSerializer):
+    """A transaction as who made it is shown it."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return own(super().get_fields())
+
+
+@example(own(INTERACTION))
+class OwnInteractionSerializer(InteractionSerializer):
+    """An interaction as who it is about is shown it."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return own(super().get_fields())
+
+
 class DefinitionSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()

@@ -8,6 +8,14 @@ from profiles.views.duplicates import DuplicateViewSet
 from profiles.views.listening import ActionViewSet, ReactionViewSet, WebhookViewSet
 from profiles.views.merges import MergeViewSet
 from profiles.views.merging import MergingViewSet
+from profiles.views.own import (
+    FoundTransactionViewSet,
+    OwnAttributeViewSet,
+    OwnInteractionViewSet,
+    OwnProfileViewSet,
+    OwnTransactionViewSet,
+    quick_own,
+)
 from profiles.views.profile import ProfileViewSet
 from profiles.views.profile_records import (
     ProfileInteractionViewSet,
@@ -23,9 +31,14 @@ __all__ = [
     "CustomAttributeViewSet",
     "DuplicateViewSet",
     "FindByAttributeViewSet",
+    "FoundTransactionViewSet",
     "InteractionViewSet",
     "MergeViewSet",
     "MergingViewSet",
+    "OwnAttributeViewSet",
+    "OwnInteractionViewSet",
+    "OwnProfileViewSet",
+    "OwnTransactionViewSet",
     "PointViewSet",
     "ProfileBatchViewSet",
     "ProfileInteractionViewSet",
@@ -38,4 +51,5 @@ __all__ = [
     "SplittingViewSet",
     "TransactionViewSet",
     "WebhookViewSet",
+    "quick_own",
 ]

@@ -27,7 +27,7 @@ from profiles.models import (
     RewardDefinition,
     Transaction,
 )
-from tests.api.conftest import Caller, meet_ada, refused, rows
+from tests.api.conftest import OTHER_ROOTS, Caller, meet_ada, refused, rows
 from tests.api.test_cursors import ASKED, LISTS, PATHS, page, placed, walked
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +66,7 @@ def settled(kept: None) -> tuple[str, dict[str, Any]]:
 
 @pytest.fixture
 def many(settled: tuple[str, dict[str, Any]]) -> tuple[Caller, dict[str, Any]]:
-    """A caller of this test's own, and Ada."""
+    """A caller of this test's own, whom a test may give a customer's token; and Ada."""
     plain, ada = settled
     return Caller(plain), ada
 
@@ -104,7 +104,7 @@ def test_a_page_by_cursor_counts_nothing(many, path) -> None:
         "last_page": None,
         "links": [],
         "next_cursor": None,
-        "path": f"http://testserver/api/v3{path}",
+        "path": f"http://testserver{'' if path.startswith(OTHER_ROOTS) else '/api/v3'}{path}",
         "per_page": 7,
         "to": None,
         "total": None,

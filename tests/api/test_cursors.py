@@ -35,7 +35,7 @@ from profiles.models import (
     Transaction,
 )
 from tests import plans
-from tests.api.conftest import CARD, refused, rows, statements
+from tests.api.conftest import CARD, OTHER_ROOTS, refused, rows, statements
 
 pytestmark = pytest.mark.django_db
 
@@ -89,7 +89,9 @@ urlpatterns = [*paths(Users, "users", {"api/v3/users": {"get": "list"}})]
 
 
 def placed(api: Any, ada: Any, path: str) -> str:
-    """A list of Ada's, or of the actions of the reaction that has many."""
+    """A list of Ada's, also as she sees it herself, or of the actions of the reaction that has many."""
+    if path.startswith(OTHER_ROOTS):
+        api.customer = api.customer or api.issue(ada["id"])
     reaction = Reaction.objects.order_by("pk").first()
     return path.replace("{profile_id}", ada["id"]).replace("{trigger_id}", str(reaction.pk if reaction else 0))
 

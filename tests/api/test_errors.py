@@ -21,7 +21,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from identities.models import ApiToken
+from identities.models import ApiToken, CallCount
 from omneo_identity.api.auth import SCOPES, HasScope
 from omneo_identity.api.errors import CONFLICTS, ERROR_CODES, page_not_found
 from omneo_identity.api.routers import paths
@@ -331,6 +331,6 @@ def test_a_rate_limit_holds_over_all_threads(client: Client) -> None:
     assert Counter(status for status, _seconds in answers) == {200: 20, 429: 30}
     assert all(1 <= seconds <= 60 for _status, seconds in answers)
 
-    ApiToken.objects.update(window_started_at=timezone.now() - datetime.timedelta(seconds=61))
+    CallCount.objects.update(window_started_at=timezone.now() - datetime.timedelta(seconds=61))
 
     assert client.get("/api/guarded", headers=headers).status_code == 200

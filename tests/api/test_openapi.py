@@ -23,7 +23,7 @@ from omneo_identity.api.views import document as whole_document
 from profiles import duplicates
 from profiles.duplicates import Found
 from profiles.models import Reaction, Webhook
-from tests.api.conftest import KINDS
+from tests.api.conftest import KINDS, OTHER_ROOTS, OWN
 
 METHODS = {"get", "post", "put", "delete"}
 
@@ -76,7 +76,7 @@ def test_every_route_of_the_api_is_described(document) -> None:
     served = {
         f"{method.upper()} " + re.sub(r"<[\w:]+>", "{}", path)
         for path, callback in routes(get_resolver().url_patterns)
-        if path.startswith("/api/v3/")
+        if path.startswith(("/api/v3/", *OTHER_ROOTS))
         for method in getattr(callback, "actions", {})
         if method in METHODS
     }
@@ -144,6 +144,11 @@ def test_the_examples_show_every_field(document) -> None:
         "Token",
         "ProfileBatchState",
         "DuplicatePair",
+        "CustomerToken",
+        "OwnProfile",
+        "OwnIdentity",
+        "OwnTransaction",
+        "OwnInteraction",
         *records,
     ):
         (operation, content) = next(
@@ -167,16 +172,22 @@ def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
     again = api.profile(first_name="Augusta")["id"], "01968fdc-7a29-7c5b-9ee0-bb9f3a0f4e11"
     other = {"source_profile_id": api.profile()["id"], "destination_profile_id": again[0]}
     (merge,) = api.post("/profiles/merge", other).json()["merges"]
+    hers = api.customer = api.issue(ada["id"])
+    claim = api.post(f"{OWN}/me/identities", {"handle": "loyalty-card", "identifier": "77"}).json()["data"]["id"]
     example = ada["id"], "b1d6f3ec-38cd-4747-b7f3-6649c9c05c5d"
     url = "https://hooks.example.com/omneo"
     webhook = Webhook.objects.create(trigger="profile.updated", url=url, user=api.token.user)
     trigger = Reaction.objects.create(name="Tell", trigger="profile.updated")
-    # What is done first is not there to be previewed any more.
-    for name, operation in sorted(operations(document), key=lambda one: not one[0].endswith("/preview")):
+    # What is done first is not there to be previewed any more, nor to have a token issued.
+    first = ("/preview", "/auth/token")
+    for name, operation in sorted(operations(document), key=lambda one: not one[0].endswith(first)):
         if "requestBody" not in operation:
             continue
         method, path = name.split(" ")
-        path = path.replace("{profile_id}", ada["id"]).replace("{identity_id}", str(card))
+        # Who has a profile makes no other, and changes only what they claim.
+        api.customer = api.issue() if name == f"POST {OWN}" else hers
+        path = path.replace("{identity_id}", str(claim if path.startswith(OWN) else card))
+        path = path.replace("{profile_id}", ada["id"])
         path = path.replace("{handle}", "loyalty-card").replace("{name}", "loyalty-card").removeprefix("/api/v3")
         path = path.replace("{attribute}", "loyalty:tier").replace("{definition_id}", str(definition["id"]))
         path = path.replace("{pair_id}", str(pair))
@@ -207,7 +218,11 @@ def test_only_the_routes_of_tokens_take_no_key(document) -> None:
         if "Idempotency-Key" not in {one["name"] for one in operation.get("parameters", [])}
     }
 
-    assert without == {"POST /api/v3/auth/api-tokens", "DELETE /api/v3/auth/api-tokens/{token_id}"}
+    assert without == {
+        "POST /api/v3/auth/api-tokens",
+        "DELETE /api/v3/auth/api-tokens/{token_id}",
+        "POST /id/api/v1/auth/token",
+    }
     assert {name for name, operation in writes.items() if "409" not in operation["responses"]} == without
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from identities import lookup
+from identities import lookup, tokens
 from identities.models import Handle
 from profiles.models import Audit, Point, Reaction, Reward
 from tests.api.conftest import CARD, KINDS, rows, sale, statements
@@ -141,7 +141,7 @@ def calls(ada: Any, card: int) -> list[tuple[str, Callable[[], Any]]]:
         ("profile", lambda: lookup.profile(pk)),
         ("search_profile", lambda: lookup.search_profile({"1804974", "1804974/"})),
         ("search_profile", lambda: lookup.search_profile({"0404 123 123"})),
-        ("of_pair", lambda: lookup.of_pair(lookup._search(frozenset()), CARD, "1804974")),
+        ("of_pair", lambda: lookup.of_pair(tokens.BY_IDENTITY, CARD, "1804974")),
         ("resolve", lambda: lookup.resolve([(CARD, "1804974")])),
         ("resolve", lambda: lookup.resolve([(CARD, str(number)) for number in range(1_000)])),
         ("profiles", lambda: lookup.profiles([pk])),

@@ -17,11 +17,12 @@ from django.urls import resolve
 
 from identities import lookup
 from identities.models import Handle, Identity
-from identities.views import IdentityViewSet
+from identities.views import CustomerTokenViewSet, IdentityViewSet
 from omneo_identity.api.quick import quickly
 from omneo_identity.urls import QUICK
 from omneo_identity.wsgi import application
 from profiles.models import Profile
+from profiles.views import OwnProfileViewSet
 from tests.api.conftest import CARD
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +59,7 @@ def get(api, monkeypatch) -> Get:
         served: Any = application,
         **more: str,
     ) -> Answer:
-        path, _mark, query = f"/api/v3{path}".partition("?")
+        path, _mark, query = (path if path.startswith("/id/") else f"/api/v3{path}").partition("?")
         environ = {
             "REQUEST_METHOD": method,
             "PATH_INFO": path,
@@ -308,3 +309,128 @@ def test_a_connection_is_kept_as_long_as_the_settings_say(warm, monkeypatch, sec
     assert warm(SEARCH).status == 200
 
     assert (connection.connection is not None) is is_kept
+
+
+# Customer tokens
+
+ME, ISSUE = "/id/api/v1/profiles/me", "/id/api/v1/auth/token"
+
+
+@pytest.fixture
+def seen_own(monkeypatch) -> list[str]:
+    """Which requests the views of customer tokens have answered."""
+    asked: list[str] = []
+
+    def note(view: Any, action: str) -> None:
+        answer = getattr(view, action)
+
+        def noting(self, request):
+            asked.append(request.path)
+            return answer(self, request)
+
+        noting.kwargs = getattr(answer, "kwargs", {})  # type: ignore[attr-defined]
+        monkeypatch.setattr(view, action, noting)
+
+    note(OwnProfileViewSet, "retrieve")
+    note(CustomerTokenViewSet, "create")
+    return asked
+
+
+def issue(get: Get, body: Any, **more: Any) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return get(ISSUE, method="POST", body=raw, **more)
+
+
+@pytest.fixture
+def customer(get: Get, ada: Any) -> str:
+    """A token of Ada's, after one answer of each way that Django has let pass."""
+    token: str = issue(get, {"id": "1804974", "id_handle": CARD}).data()["token"]
+    assert get(ME, plain=token).status == 200
+    return token
+
+
+def test_issuing_and_reading_ones_own_profile_do_not_ask_the_views(
+    get, ada, customer, seen_own, django_assert_num_queries, settings
+) -> None:
+    settings.TOKEN_CACHE_SECONDS = 5
+    for body in ({"id": "1804974", "id_handle": CARD}, {"id": ada["id"]}, {"id": ada["id"], "id_handle": ""}):
+        issue(get, body)
+        with django_assert_num_queries(1):
+            issued = issue(get, body)
+        assert sorted(issued.data()) == ["exp", "token"]
+        with django_assert_num_queries(1):
+            assert get(ME, plain=issued.data()["token"]).data()["id"] == ada["id"]
+
+    assert seen_own == []
+
+
+def test_they_answer_what_the_views_answer(get, ada, customer, seen_own) -> None:
+    short, long = get(ME, plain=customer), get(f"{ME}/", plain=customer)
+
+    assert (short.status, short.content) == (long.status, long.content)
+    assert short.headers.pop("X-Request-ID") != long.headers.pop("X-Request-ID")
+    assert short.headers == long.headers
+    assert seen_own == [ME]
+
+    body = {"id": "1804974", "id_handle": CARD}
+    short, long = issue(get, body), issue(get, {**body, "more": 1})
+    for answer in (short, long):
+        answer.headers.pop("X-Request-ID")
+    assert (short.status, short.headers, list(short.data())) == (long.status, long.headers, list(long.data()))
+    assert seen_own == [ME, ISSUE]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 200),
+        (b"{}", 200),
+        ({"id": ""}, 200),
+        ({"id": 1804974, "id_handle": CARD}, 200),
+        ({"id": "1804974", "id_handle": None}, 404),
+        ({"id": "1804974"}, 404),
+        ({"id": "nobody", "id_handle": CARD}, 404),
+        ({"id": "x" * 300, "id_handle": CARD}, 404),
+        ({"id": "1804974\n", "id_handle": CARD}, 200),
+        ({"id": "a\0b", "id_handle": CARD}, 422),
+        ({"id": "1", "id_handle": "x" * 256}, 422),
+        ({"id": ["1"], "id_handle": CARD}, 422),
+        (b"[]", 422),
+        (b'"text"', 422),
+        (b"{", 400),
+        (b'{"id": "\xff"}', 400),
+        (b'{"id": "\\ud800"}', 400),
+        (b'{"id": "1"}' + b" " * 5_000, 404),
+    ],
+    ids=repr,
+)
+def test_whatever_is_odd_about_a_body_is_the_views(get, ada, customer, seen_own, body, status) -> None:
+    answer = issue(get, body)
+
+    assert answer.status == status, answer.content
+    assert answer.headers["Content-Type"] == "application/json"
+    # What is no JSON is refused before the view.
+    assert seen_own == [ISSUE] or status == 400
+
+
+def test_who_may_not_is_told_so_by_the_views(get, caller, api, ada, customer) -> None:
+    body = {"id": ada["id"]}
+    assert issue(get, body, plain=caller("read-profiles").plain).status == 403
+    limited = caller(rate_limit=2)
+    assert [issue(get, body, plain=limited.plain).status for _one in range(3)] == [200, 200, 429]
+    assert issue(get, body, plain=customer).status == 401
+    assert get(ISSUE).status == 405
+    assert get(ME, plain=api.plain).status == 401
+    assert get(ME, plain=f"{customer}x").status == 401
+    assert get(ME, plain=issue(get, {}).data()["token"]).status == 404
+    assert get(f"{ME}?include=profile", plain=customer).status == 422
+    assert get(ME, plain=customer, method="PUT", body=b'{"company": "x"}').data()["company"] == "x"
+    assert get(ME, plain=customer).data()["company"] == "x"
+
+
+def test_pages_of_other_hosts_are_told_apart(get, ada, customer, seen_own) -> None:
+    for origin in ("https://shop.example", "https://other.example", "https://shop.example"):
+        assert get(ME, plain=customer, HTTP_ORIGIN=origin).status == 200
+
+    # Each has headers of its own, which the first answer to it tells.
+    assert seen_own == [ME, ME]

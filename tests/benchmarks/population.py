@@ -465,7 +465,7 @@ class Population:
                 self._hash("secret", number, 32).hex(), f"Till {number}", self.users[number % len(self.users)],
                 slugs[number % len(slugs)] if number % 3 else None, "{read-profiles}", None,
                 self.now if number % 4 == 0 else self.now + YEARS * 20, self.now if number % 7 == 0 else None, None,
-                None, 0, self.now, self.now,
+                self.now, self.now,
             )  # fmt: skip
 
     def admin_log(self) -> Iterator[tuple[Any, ...]]:
