@@ -397,3 +397,28 @@ class OwnIdentitySerializer(IdentitySerializer):
     is_claimed = serializers.BooleanField(
         required=False, help_text="Present and true as long as nobody but its owner says that it is theirs."
     )
+
+
+# Signed by the secret `hush`, which the shop platform's own documentation has in its examples.
+@example({"id": "6432187489345", "signature": "bbeb17487bdcac457046b4843cf881ef02e7531d251af200afc782ff13e1bc25"})
+class SignedCustomerSerializer(serializers.Serializer[Any]):
+    id = IdentifierField(help_text="The customer's id in the shop.")
+    signature = StrictText(
+        allow_blank=True, help_text="Hexadecimal HMAC-SHA256 of the id as it is sent, by a shared secret."
+    )
+
+
+class StorefrontTokenDataSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField()
+
+
+@example({"data": {"token": JWT}, "token": JWT})
+class StorefrontTokenSerializer(serializers.Serializer[Any]):
+    data = StorefrontTokenDataSerializer()  # type: ignore[assignment]
+    token = serializers.CharField(help_text="The same again.")
+
+
+@example({"token": JWT, "expiry": 1795680000})
+class PassedOnTokenSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField()
+    expiry = serializers.IntegerField(help_text="When it ends, in Unix seconds.")

@@ -33,7 +33,8 @@ SAME_PERSON = "4954146"
 
 KEPT = database.CLUSTER.parent / "demo.json"
 
-# How the demo knows its own webhook again.
+# Where the shop's secret is, and how the demo knows its own webhook again.
+SHOP_SECRET = "SHOPIFY_SECRET"  # noqa: S105 - the name of a variable
 OURS = "demo"
 
 
@@ -49,6 +50,7 @@ def main() -> None:
                 # A file would be read first.
                 os.environ.pop(f"{name}_FILE", None)
             os.environ.update(
+                {SHOP_SECRET: kept["shop_secret"]},
                 DJANGO_SETTINGS_MODULE="omneo_identity.settings",
                 DATABASE_URL=url,
                 WORKER_DATABASE_URL=url,
@@ -68,6 +70,7 @@ def main() -> None:
             call_command("load_sample")
             _find_duplicates()
             admin, port = _admin(kept["password"]), receiver.free_port(settings.PORT + 1)
+            _share_secret(admin)
             _react(admin, f"http://{receiver.HOST}:{port}/")
             with receiver.running(port):
                 _introduce(admin, kept["password"], port)
@@ -121,6 +124,7 @@ def _kept() -> dict[str, str]:
         kept = {
             "secret_key": secrets.token_urlsafe(50),
             "password": secrets.token_urlsafe(12),
+            "shop_secret": secrets.token_hex(32),
             "webhook_secret": secrets.token_urlsafe(32),
             **(json.loads(content) if content else {}),
         }
@@ -148,6 +152,18 @@ def _find_duplicates() -> None:
 
     if not DuplicatePair.objects.exists():
         call_command("find_duplicates")
+
+
+def _share_secret(admin: User) -> None:
+    """Let the sample's shop sign its visitors in, by a secret of this demo."""
+    from identities import cataloguing
+    from identities.models import Extension
+    from profiles.auditing import By
+
+    shop = Extension.objects.get(slug="shopify")
+    if SHOP_SECRET not in shop.secret_variables:
+        names = [*shop.secret_variables, SHOP_SECRET]
+        cataloguing.change_extension(shop, {"secret_variables": names}, by=By(admin))
 
 
 def _react(admin: User, url: str) -> None:

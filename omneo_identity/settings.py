@@ -31,6 +31,7 @@ from omneo_identity.variables import (
     shared_secrets,
     signing_keys,
     text,
+    word,
     zone,
 )
 
@@ -86,6 +87,31 @@ CSRF_TRUSTED_ORIGINS = listed(
     expected="origins such as https://crm.example.com, separated by commas",
     default=[],
 )
+
+# Pages of these origins may call what a browser calls with a customer's token, and read the answers. Nothing else:
+# neither the admin nor what is between servers. No cookie goes with it.
+CORS_ALLOWED_ORIGINS = [
+    value.lower()
+    for value in listed(
+        "CORS_ORIGINS",
+        # As browsers write an origin: without a path, and without the port that the scheme has anyway.
+        pattern=r"(?i:(?!http://[^/]*:80$|https://[^/]*:443$)https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)",
+        expected="origins such as https://shop.example.com, without a path, separated by commas",
+        default=[],
+    )
+]
+CORS_URLS_REGEX = r"/(?:id|shopify)/api/v1(?:/|\Z)"
+CORS_ALLOW_METHODS = ["DELETE", "GET", "POST", "PUT"]
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-request-id",
+    # Some clients for browsers send it with everything.
+    "x-requested-with",
+]
+CORS_EXPOSE_HEADERS = ["idempotent-replay", "retry-after", "x-omneo-is-anon", "x-omneo-tenant", "x-request-id"]
 
 HTTPS = flag("HTTPS", default=not EMBEDDED)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
@@ -158,7 +184,13 @@ ID_TOKEN_MINUTES = number("ID_TOKEN_MINUTES", least=1, default=30)
 HANDLE_POLICY = choice("HANDLE_POLICY", "open", "agreed", default="open")
 # What one point is worth, in the currency of the rewards.
 POINT_VALUE = read("POINT_VALUE", amount, "a number of 0 or more, such as 0.01", Decimal("0.01"))
+# The name of this installation, in a header of the storefront proxy.
+TENANT = read("TENANT", word, "a word of letters, digits, -, _ and .", "omneo")
+
 # Calls a minute; 0 is no limit. They are counted in the database, over all processes.
+STOREFRONT_CUSTOMER_LIMIT = number("STOREFRONT_CUSTOMER_LIMIT", least=0, default=60)
+STOREFRONT_ANONYMOUS_LIMIT = number("STOREFRONT_ANONYMOUS_LIMIT", least=0, default=600)
+STOREFRONT_FAILURE_LIMIT = number("STOREFRONT_FAILURE_LIMIT", least=0, default=60)
 CUSTOMER_WRITE_LIMIT = number("CUSTOMER_WRITE_LIMIT", least=0, default=120)
 # Whoever makes a profile may claim things for it, so that many of them are many claims.
 CUSTOMER_SIGN_UP_LIMIT = number("CUSTOMER_SIGN_UP_LIMIT", least=0, default=10)
@@ -225,6 +257,7 @@ INSTALLED_APPS = [
     # Swagger UI's files, so that nothing is fetched from elsewhere.
     "drf_spectacular_sidecar",
     "csp",
+    "corsheaders",
     "axes",
     "procrastinate.contrib.django",
 ]
@@ -235,6 +268,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "omneo_identity.api.middleware.SlashMiddleware",
+    # Before whatever answers for the API, refusals too: a page can read only an answer that says so.
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # From here on for pages only.

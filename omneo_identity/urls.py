@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
+from identities.urls_storefront import app_proxy
 from identities.views import quick_issue, quick_search
 from omneo_identity.api.errors import page_not_found
 from omneo_identity.api.quick import Quick
@@ -20,8 +21,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs", Docs.as_view(), name="docs"),
     path("id/api/v1/", include("identities.urls_id")),
     path("id/api/v1/", include("profiles.urls_id")),
+    path("shopify/api/v1/", include("identities.urls_storefront")),
+    path("", include(app_proxy)),
     # Whatever else is under the API's roots is answered in its words, also with DEBUG on.
-    re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
+    re_path(r"^(?:api|id/api/v1|shopify/api/v1|apps/cx)(?:/|\Z)", page_not_found),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     # Django's "view on site", which has no site to lead to here, and takes no key that is not one.
     path("admin/r/<path:rest>", admin.site.admin_view(page_not_found)),

@@ -81,6 +81,12 @@ def amount(raw: str) -> Decimal:
     return Decimal(raw)
 
 
+def word(raw: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", raw):
+        raise ValueError(raw)
+    return raw
+
+
 def zone(raw: str) -> str:
     return zoneinfo.ZoneInfo(raw).key
 

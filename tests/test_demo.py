@@ -238,6 +238,26 @@ def test_the_demo_prints_a_login_a_token_and_commands_that_work(checkout):
 
 
 @pytest.mark.slow
+def test_a_visitor_of_the_storefront_is_played_against_the_demo_up_to_the_receivers_page(checkout):
+    checkout.start("demo")
+    checkout.wait_for(lambda: "API token" in checkout.printed and checkout.is_healthy())
+
+    told = manage(checkout, "play_storefront", "--url", checkout.site)
+
+    assert "by that card -> 404" in told
+    assert "by that card -> 200" in told
+    assert "both signatures right" in told
+    receiver = told.partition("See it: ")[2].split()[0]
+    with urllib.request.urlopen(receiver, timeout=10) as page:  # noqa: S310
+        shown = page.read().decode()
+    assert "identity.created" in shown
+    assert "WRONG" not in shown
+    checkout.signal(signal.SIGINT, to_all=True)
+    assert not checkout.processes()
+    assert "Traceback" not in checkout.printed
+
+
+@pytest.mark.slow
 def test_a_killed_demo_is_cleared_up_by_the_next_one(checkout):
     checkout.start("demo")
     checkout.wait_for(checkout.is_healthy)

@@ -44,6 +44,7 @@ STAFF = ("staff",)  # Any member of staff: it shows nothing of anybody.
 NEVER = ("never",)  # Not even a superuser.
 TOKEN = ("token",)  # Any token of the API.
 CUSTOMER = ("customer",)  # The customer token of whose data it is, and no server's.
+SIGNED = ("signed",)  # Whoever can sign what they ask; no token will do instead.
 
 
 def pages(model: str, **rows: tuple[str, ...]) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -200,6 +201,9 @@ API: dict[tuple[str, str], tuple[str, ...]] = {
     ("ready", "GET"): OPEN,
     ("schema", "GET"): OPEN,
     ("docs", "GET"): OPEN,
+    ("storefront-create", "POST"): SIGNED,
+    ("storefront-pass_on", "GET"): SIGNED,
+    ("app-proxy-pass_on", "GET"): SIGNED,
     ("profile-list", "GET"): ("read-profiles",),
     ("profile-list", "POST"): ("create-profiles",),
     ("profile-search_id", "POST"): READ_IDENTITIES,
@@ -349,7 +353,7 @@ NAMELESS = {
         )
     ),
     "admin/(?P<url>.*)$",
-    r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)",
+    r"^(?:api|id/api/v1|shopify/api/v1|apps/cx)(?:/|\Z)",
 }
 
 
@@ -521,6 +525,10 @@ def test_an_endpoint_demands_its_scope(name: str, method: str, rows: dict[str, A
 
     if needed == OPEN:
         assert call(method, url, None) == 200
+        return
+    if needed == SIGNED:
+        for scopes in (None, list(SCOPES)):
+            assert call(method, url, scopes) in (401, 422)
         return
     assert call(method, url, None) == 401
     if needed == TOKEN:

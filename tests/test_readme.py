@@ -26,6 +26,7 @@ def test_every_management_command_exists_with_its_options():
 
     assert {
         "axes_reset",
+        "check",
         "check_integrity",
         "clearsessions",
         "createsuperuser",
@@ -35,6 +36,7 @@ def test_every_management_command_exists_with_its_options():
         "issue_token",
         "load_sample",
         "play_day",
+        "play_storefront",
     } == {name for name, _arguments in commands}
     for name, arguments in commands:
         parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
@@ -91,7 +93,7 @@ def test_every_file_of_the_map_exists():
 
 def test_every_module_of_identities_that_does_something_stands_in_the_map():
     map_of_the_code = README.split("## The map of the code")[1]
-    interfaces = {"__init__", "apps", "serializers", "filters", "views", "urls", "urls_id", "forms"}
+    interfaces = {"__init__", "apps", "serializers", "filters", "views", "urls", "urls_id", "urls_storefront", "forms"}
 
     for module in (ROOT / "identities").glob("*.py"):
         if module.stem not in interfaces:

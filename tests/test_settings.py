@@ -73,6 +73,20 @@ def test_the_worker_may_have_an_address_of_its_own(load):
     assert settings["WORKER_CONCURRENCY"] == 5
 
 
+def test_origins_are_written_as_browsers_write_them(load):
+    origins = "https://Shop.Example.com, http://localhost:3000,https://[2001:DB8::1]:8443, http://shop.example.com:443"
+
+    settings = load(CORS_ORIGINS=origins)
+
+    assert settings["CORS_ALLOWED_ORIGINS"] == [
+        "https://shop.example.com",
+        "http://localhost:3000",
+        "https://[2001:db8::1]:8443",
+        "http://shop.example.com:443",
+    ]
+    assert load()["CORS_ALLOWED_ORIGINS"] == []
+
+
 def test_a_pool_takes_the_place_of_connections_that_are_kept_but_for_the_worker(load):
     settings = load(**PRODUCTION, POOL="true", THREADS="6", CONN_MAX_AGE="60")
 
@@ -142,6 +156,26 @@ def test_values_are_read_with_their_types(load):
         ("ALLOWED_HOSTS", "https://crm.example.com", "host names without scheme"),
         ("CSRF_TRUSTED_ORIGINS", "crm.example.com", "origins such as https://crm.example.com"),
         ("PROXY_SSL_HEADER", "X-Forwarded-Proto: https", "the name of a header"),
+        *(
+            ("CORS_ORIGINS", origin, "origins such as https://shop.example.com, without a path")
+            for origin in (
+                "*",
+                "null",
+                "shop.example.com",
+                "https://shop.example.com/",
+                "https://shop.example.com/cart",
+                "https://*.example.com",
+                "https://shop.example.com:443",
+                "http://shop.example.com:80",
+                "https://ada@shop.example.com",
+                "https://shöp.example.com",
+                "file://shop",
+                "https://",
+                "https://shop.example.com https://other.example.com",
+            )
+        ),
+        ("TENANT", "Ada & Bo", "a word of letters, digits"),
+        ("STOREFRONT_CUSTOMER_LIMIT", "-1", "a whole number, 0 or more"),
         ("CUSTOMER_WRITE_LIMIT", "many", "a whole number, 0 or more"),
         ("CUSTOMER_SIGN_UP_LIMIT", "many", "a whole number, 0 or more"),
         ("CLAIM_DAYS", "0", "a whole number, 1 or more"),

@@ -7,6 +7,7 @@ from identities.views.handle import HandleViewSet
 from identities.views.identity import IdentityViewSet, ProfileIdentityViewSet, quick_search
 from identities.views.own import OwnIdentityViewSet, OwnViewSet, found, untold
 from identities.views.routing_log import RoutingLogViewSet
+from identities.views.storefront import StorefrontViewSet
 
 __all__ = [
     "INCLUDE",
@@ -20,6 +21,7 @@ __all__ = [
     "OwnViewSet",
     "ProfileIdentityViewSet",
     "RoutingLogViewSet",
+    "StorefrontViewSet",
     "found",
     "fragments",
     "profile_key",

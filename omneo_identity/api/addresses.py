@@ -19,17 +19,20 @@ IPV6_PREFIX = 64
 WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 
-def client_address(request: HttpRequest | Request) -> str | None:
+def client_address(request: HttpRequest | Request, *, more_proxies: int = 0) -> str | None:
     """The client's address, past the trusted proxies of the settings; None where there is none, as on a Unix socket.
 
     Each proxy appends whom it heard from to X-Forwarded-For. The last PROXIES entries are therefore our proxies' word,
     and the first of those is the client; what stands before is whatever the client cared to send. With fewer entries
     than proxies the request did not come through all of them, and only the connection itself can be believed.
+
+    In: how many proxies of somebody else's stand before ours and are believed, as far as they say anything.
     """
     entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    through_proxies = 0 < settings.PROXIES <= len(entries)
-    forwarded = _parsed(entries[-settings.PROXIES]) if through_proxies else None
-    return forwarded or _parsed(request.META.get("REMOTE_ADDR", ""))
+    for proxies in (settings.PROXIES + more_proxies, settings.PROXIES):
+        if 0 < proxies <= len(entries) and (forwarded := _parsed(entries[-proxies])):
+            return forwarded
+    return _parsed(request.META.get("REMOTE_ADDR", ""))
 
 
 def network(address: str | None) -> str | None:

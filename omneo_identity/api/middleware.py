@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
-ROOTS = ("/api", "/id/api/v1", "/shopify/api/v1")
+ROOTS = ("/api", "/id/api/v1", "/shopify/api/v1", "/apps/cx")
 UNDER = tuple(f"{root}/" for root in ROOTS)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

@@ -18,6 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.validation import validate_schema
 
+from identities.models import Extension
 from omneo_identity.api.errors import CONFLICTS, ERROR_CODES
 from omneo_identity.api.views import document as whole_document
 from profiles import duplicates
@@ -163,7 +164,10 @@ def test_the_examples_show_every_field(document) -> None:
 
 
 @pytest.mark.django_db
-def test_the_examples_of_requests_are_accepted(api, ada, document) -> None:
+def test_the_examples_of_requests_are_accepted(api, shopify, ada, document, monkeypatch) -> None:
+    shopify.identity(api.profile(), "shopify", "6432187489345")
+    Extension.objects.filter(pk="shopify").update(secret_variables=["TESTED_SHOP_SECRET"])
+    monkeypatch.setenv("TESTED_SHOP_SECRET", "hush")
     card = ada["identities"][0]["id"]
     eve = api.profile(identities=[{"handle": "pos", "identifier": "of Eve"}])
     (pair,) = duplicates.note([Found(uuid.UUID(ada["id"]), uuid.UUID(eve["id"]), {})])
@@ -222,6 +226,7 @@ def test_only_the_routes_of_tokens_take_no_key(document) -> None:
         "POST /api/v3/auth/api-tokens",
         "DELETE /api/v3/auth/api-tokens/{token_id}",
         "POST /id/api/v1/auth/token",
+        "POST /shopify/api/v1/auth/token",
     }
     assert {name for name, operation in writes.items() if "409" not in operation["responses"]} == without
 

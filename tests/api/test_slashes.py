@@ -26,7 +26,7 @@ urlpatterns = [
     path("api/v3/identities/search-profile/<path:identifier>", echo),
     path("id/api/v1/profiles/me", echo),
     path("admin/", echo),
-    re_path(r"^(?:api|id/api/v1|shopify/api/v1)(?:/|\Z)", page_not_found),
+    re_path(r"^(?:api|id/api/v1|shopify/api/v1|apps/cx)(?:/|\Z)", page_not_found),
 ]
 
 
