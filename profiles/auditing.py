@@ -46,7 +46,7 @@ def entry(
         Audit,
         by_id=by.user.pk,
         event=event,
-        auditable_type=_kind(type(row)),
+        auditable_type=kind_of(type(row)),
         auditable_key=str(row.pk),
         profile_id=profile.pk if profile is not None else None,
         old_values=dict(old or {}),
@@ -59,7 +59,8 @@ def entry(
 
 
 @cache
-def _kind(model: type[models.Model]) -> str:
+def kind_of(model: type[models.Model]) -> str:
+    """The word by which the audit knows the rows of a model."""
     return model._meta.verbose_name_raw.lower().replace(" ", "_")
 
 

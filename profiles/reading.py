@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -13,7 +14,7 @@ from weakref import WeakSet
 import orjson
 import psycopg
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.base import ModelState
 from psycopg.types.datetime import TimestamptzLoader
@@ -55,6 +56,18 @@ def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
             raise
         connection.close()
         return once(sql, parameters)
+
+
+@contextlib.contextmanager
+def one_moment() -> Iterator[None]:
+    """Let all that is read meanwhile be as it was at one moment, however many statements that takes; nothing can be
+    written. Inside of somebody's transaction it is read as that reads."""
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def instances(model: type[M], sql: str, parameters: Sequence[Any], only: tuple[str, ...] = ()) -> list[M]:

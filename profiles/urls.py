@@ -133,6 +133,7 @@ urlpatterns = [
             "profiles/<str:profile_id>/update-type": {"put": "update_type"},
             "profiles/<str:profile_id>/balances": {"get": "balances"},
             "profiles/<str:profile_id>/why": {"get": "why"},
+            "profiles/<str:profile_id>/export": {"get": "export"},
         },
     ),
     *paths(

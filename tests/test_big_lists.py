@@ -24,6 +24,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
+from identities.models import Identity
+from profiles import exporting
 from profiles.auditing import By
 from profiles.events import KNOWN
 from profiles.merging.rows import MOVES, tables
@@ -319,6 +321,21 @@ def test_no_other_page_reads_a_big_table(big: set[str], db: None) -> None:
                 visitor.open(reverse("admin:autocomplete"), urlencode(asked | {"term": term}))
 
     assert not visitor.faults, "\n\n".join(visitor.faults)
+
+
+def test_an_export_of_a_profile_reads_no_big_table(big: set[str], db: None) -> None:
+    visitor = Visitor(big)
+    by = By(User.objects.get(username="population"))
+
+    # Somebody of many; whatever there is of a person is read and summed up.
+    somebody = Identity.objects.order_by("-pk").values_list("profile", flat=True)[0]
+    with CaptureQueriesContext(connection) as captured:
+        told = b"".join(exporting.export(somebody, by=by).pieces)
+    visitor.look("export", [one["sql"] for one in captured])
+
+    assert len(told) < 100_000 and len(visitor.plans) > len(RECORDS)
+    faults = [fault for fault in visitor.faults if "counts" not in fault.splitlines()[1]]
+    assert not faults, "\n\n".join(faults)
 
 
 def test_what_would_read_a_big_table_is_noticed(big: set[str], db: None) -> None:

@@ -84,6 +84,12 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
         "profiles.profile",
         undelete=("profiles.change_profile",),
         split=("profiles.merge_profile",),
+        export=(
+            "profiles.view_profile&identities.view_identity&identities.reveal_identity&identities.view_identityclaim"
+            "&profiles.view_transaction&profiles.view_interaction&profiles.view_point&profiles.view_reward"
+            "&identities.view_routinglogentry&profiles.view_duplicatepair&profiles.view_merge&profiles.view_move"
+            "&profiles.view_audit&profiles.view_delivery",
+        ),
         merge=("profiles.merge_profile&profiles.view_profile",),
         duplicates=("profiles.view_duplicatepair&profiles.view_profile",),
     ),
@@ -214,6 +220,10 @@ API: dict[tuple[str, str], tuple[str, ...]] = {
     ("profile-update_type", "PUT"): ("update-profiles",),
     ("profile-balances", "GET"): ("read-profiles",),
     ("profile-why", "GET"): ("read-profiles",),
+    ("profile-export", "GET"): (
+        "read-profiles&read-identities&read-transactions&read-interactions&read-points&read-rewards"
+        "&read-audits&read-webhooks&read-triggers",
+    ),
     ("custom-attribute-find-list", "GET"): ("read-profiles",),
     ("custom-attribute-list", "GET"): ("read-profiles",),
     ("custom-attribute-retrieve", "GET"): ("read-profiles",),

@@ -32,6 +32,7 @@ SENTENCES = {
     ("profile", "unmerged"): gettext_lazy("undid a merge into the profile {about}"),
     ("profile", "revived"): gettext_lazy("made {about} a profile of its own again"),
     ("profile", "split"): gettext_lazy("split identities off from the profile {about}"),
+    ("profile", "exported"): gettext_lazy("exported all that is held about {about}"),
     ("identity", "created"): gettext_lazy("gave {about} an identity of {handle}"),
     ("identity", "updated"): gettext_lazy("changed the {handle} identity of {about}"),
     ("identity", "deleted"): gettext_lazy("took the {handle} identity from {about}"),

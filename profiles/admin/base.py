@@ -21,6 +21,7 @@ from django.core.exceptions import (
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import DateTimeField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -182,7 +183,7 @@ class PlainAdmin(BoundedAdmin):
         about = urlencode({"auditable_type": entry.auditable_type, "auditable_key": entry.auditable_key})
         return HttpResponseRedirect(f"{reverse('admin:profiles_audit_changelist')}?{about}")
 
-    def object_path(self, name: str, view: Callable[..., HttpResponse]) -> URLPattern:
+    def object_path(self, name: str, view: Callable[..., HttpResponseBase]) -> URLPattern:
         """A page of one object: `<object id>/<name>/`, reversed as `admin:<app>_<model>_<name>`."""
         label = f"{self.opts.app_label}_{self.opts.model_name}_{name.replace('-', '_')}"
         return path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=label)

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -15,14 +16,23 @@ from django.utils.translation import gettext_lazy, ngettext
 from identities import matching, releasing, routing
 from identities.handles import mask, shown
 from identities.models import Handle
+from profiles import exporting
 from profiles.admin import merge_page, profile_duplicates, profile_page
 from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, change_url, link
 from profiles.admin.merge_asked import url_of
 from profiles.admin.split_page import dead, split_page
 from profiles.auditing import By
 from profiles.forms import ProfileForm, UndeleteForm
-from profiles.models import Profile, ProfileQuerySet
+from profiles.models import RECORDS, Profile, ProfileQuerySet
 from profiles.serializers import CONTACTS
+
+# An export shows what each of these does, and more sensitive identifiers than anybody would reveal one by one.
+EXPORT = (
+    "identities.reveal_identity",
+    *(f"identities.view_{name}" for name in ("identity", "identityclaim", "routinglogentry")),
+    *(f"profiles.view_{name}" for name in ("profile", *RECORDS, "duplicatepair", "merge", "move")),
+    *("profiles.view_audit", "profiles.view_delivery"),
+)
 
 
 @admin.register(Profile)
@@ -90,6 +100,7 @@ class ProfileAdmin(OperationAdmin):
             self.object_path("duplicates", self.duplicates_view),
             self.object_path("undelete", self.undelete_view),
             self.object_path("split", self.split_view),
+            self.object_path("export", self.export_view),
             *super().get_urls(),
         ]
 
@@ -184,6 +195,8 @@ class ProfileAdmin(OperationAdmin):
             tools.append((self.object_url("duplicates", obj), _("Find duplicates")))
         if obj.is_live and request.user.has_perm("profiles.merge_profile"):
             tools.append((self.object_url("split", obj), _("Split")))
+        if request.user.has_perms(EXPORT):
+            tools.append((self.object_url("export", obj), _("Export")))
         if obj.profile_type == Profile.Type.DELETED and request.user.has_perm("profiles.change_profile"):
             tools.append((self.object_url("undelete", obj), _("Undelete")))
         return tools
@@ -220,6 +233,24 @@ class ProfileAdmin(OperationAdmin):
         self.demand(request, "profiles.merge_profile")
         return split_page(self, request, self.object_of(request, object_id))
 
+    def export_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Everything held about the person as a file, on request only: a page that is merely opened shows nothing."""
+        self.demand(request, *EXPORT)
+        profile: Profile = self.object_of(request, object_id)
+        if request.method == "POST":
+            return _download(profile, by(request))
+        question = Question(
+            title=_("Export everything about %(name)s?") % {"name": profile.full_name},
+            sentences=[
+                _("You get one JSON file with all that is held about this person, sensitive identifiers in clear."),
+                _("Of other people it holds nothing but the ids of their profiles."),
+                _("Who exports it, and when, is kept in the audit."),
+            ],
+            button=_("Export"),
+            act=str,
+        )
+        return self.ask(request, question, obj=profile, then=change_url(profile))
+
     def undelete_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         self.demand(request, "profiles.change_profile")
         profile: Profile = self.object_of(request, object_id)
@@ -246,6 +277,16 @@ class ProfileAdmin(OperationAdmin):
             form=form,
         )
         return self.ask(request, question, obj=profile, then=change_url(profile))
+
+
+def _download(profile: Profile, by: By) -> StreamingHttpResponse:
+    try:
+        export = exporting.export(profile.pk, by=by)
+    except Profile.DoesNotExist:
+        raise Http404 from None
+    name = f"profile-{export.profile.pk}.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(export.pieces, content_type="application/json", headers=headers)
 
 
 def _parted(typed: Mapping[str, Any]) -> dict[str, Any]:

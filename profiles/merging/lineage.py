@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from identities.filling import EMPTY
 from identities.models import BUILT_IN, Identity
-from profiles.models import CustomAttribute, Merge, Profile
+from profiles.models import CustomAttribute, DuplicatePair, Merge, Move, Profile
 
 # A value as a merge keeps it: a list of JSON values, so that what is not there ([]) differs from what is empty.
 Value = list[Any]
@@ -46,6 +46,19 @@ PRIMARY = "external_id"
 
 # The fields that every profile has, in the order in which people read them, but for the primary identity.
 FIELDS = (*COLUMNS, *(f"{ATTRIBUTES}{part}" for part in PARTS))
+
+# The profiles beside which these stand in a row that is about two: they were one, got rows of each other, or were
+# thought to be one. Each side has its index.
+BESIDE = " UNION ".join(
+    f"SELECT {theirs} FROM {model._meta.db_table} WHERE {mine} = ANY(%(ids)s)"  # noqa: S608 - names of our own
+    for model, columns in (
+        (Merge, ("survivor_id", "duplicate_id")),
+        (Move, ("from_profile_id", "to_profile_id")),
+        (DuplicatePair, ("first_id", "second_id")),
+        (DuplicatePair, ("low_id", "high_id")),
+    )
+    for mine, theirs in (columns, columns[::-1])
+)
 
 # What a copy of a custom attribute takes along.
 COPIED = (

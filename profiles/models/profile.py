@@ -89,6 +89,15 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
         locked = reading.instances(Profile, _lock(only, query), [list(ids), *parameters], only)
         return {profile.pk: profile for profile in locked}
 
+    def keep(self, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+        """Let none of these profiles be deleted for good before the commit. Returns those that are there.
+
+        It is the lock that a foreign key takes anyway, so that no writer waits for another here. Must run inside a
+        transaction.
+        """
+        sql = "SELECT id FROM profiles_profile WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
+        return {pk for (pk,) in reading.rows(sql, [list(ids)])}
+
     def surviving(self, pk: uuid.UUID) -> Profile:
         """The profile that this id means today: itself, or the live one at the end of those it was merged into.
 

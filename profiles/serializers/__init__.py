@@ -10,6 +10,7 @@ from profiles.serializers.batch import (
     QueuedSyncSerializer,
     SyncSerializer,
 )
+from profiles.serializers.exported import ExportSerializer
 from profiles.serializers.incoming import IncomingSerializer, RecordMoveSerializer
 from profiles.serializers.merging import MergeSerializer, MergingSerializer, PreviewSerializer
 from profiles.serializers.new_records import (
@@ -91,6 +92,7 @@ __all__ = [
     "CustomAttributeChangeSerializer",
     "CustomAttributeSerializer",
     "CustomAttributesField",
+    "ExportSerializer",
     "IdentityWithProfileSerializer",
     "IncomingSerializer",
     "InteractionChangeSerializer",

@@ -391,15 +391,16 @@ class AvailabilityAnswerSerializer(serializers.Serializer[Any]):
     mobile_phone = AvailableSerializer(required=False)
 
 
-@example(
-    {
-        "reward_balance": 15,
-        "point_balance": 250,
-        "point_balance_dollars": 2.5,
-        "benefit_balance": 0,
-        "combined_balance_dollars": 17.5,
-    }
-)
+BALANCES = {
+    "reward_balance": 15,
+    "point_balance": 250,
+    "point_balance_dollars": 2.5,
+    "benefit_balance": 0,
+    "combined_balance_dollars": 17.5,
+}
+
+
+@example(BALANCES)
 class BalancesSerializer(serializers.Serializer[Any]):
     """What remains and has not expired, as `lookup` writes it; here for the OpenAPI document only."""
 

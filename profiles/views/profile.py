@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
-from django.http import Http404
+from django.http import Http404, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import PermissionDenied, ValidationError
@@ -13,10 +14,11 @@ from rest_framework.response import Response
 from identities import explaining, lookup, matching, releasing, routing
 from identities.serializers import ContactChangedSerializer
 from identities.views import INCLUDE, PROFILE_INCLUDES, OfProfileViewSet, fragments, profile_key
+from identities.wire import INCLUDES
 from omneo_identity.api.auth import by, source, token_of
 from omneo_identity.api.schema import data_of
 from omneo_identity.api.views import one
-from profiles import reading
+from profiles import exporting, reading
 from profiles.filters import ProfileFilterSet
 from profiles.models import RECORDS, Profile
 from profiles.models.record import of_kind
@@ -25,6 +27,7 @@ from profiles.serializers import (
     AvailabilityAnswerSerializer,
     AvailabilitySerializer,
     BalancesSerializer,
+    ExportSerializer,
     NewProfileSerializer,
     NotReturnedSerializer,
     ProfileChangeSerializer,
@@ -38,6 +41,9 @@ from profiles.serializers import (
 
 READ = "read-profiles"
 DELETE = "delete-profiles"
+
+# What is in an export can be read otherwise, with all of these.
+EXPORT = frozenset(f"read-{noun}" for noun in ("profiles", "identities", *INCLUDES, "audits", "webhooks", "triggers"))
 
 
 class ProfileViewSet(OfProfileViewSet):
@@ -60,6 +66,7 @@ class ProfileViewSet(OfProfileViewSet):
         "availability": READ,
         "balances": READ,
         "why": READ,
+        "export": EXPORT,
     }
 
     @extend_schema(responses=ProfileSerializer(many=True), summary="List profiles")
@@ -195,6 +202,24 @@ class ProfileViewSet(OfProfileViewSet):
         record = of_kind(RECORDS[kind]).select_related("log_entry").get(pk=int(key), profile=profile)
         return one(WhySerializer(explaining.why(record)).data)
 
+    @extend_schema(
+        responses=data_of(ExportSerializer),
+        summary="Export everything that is held about the person",
+        description="One JSON document of one moment, streamed at any size: the profile with all that was merged "
+        "into it, also a deleted one; its identities and contact points, records, and what is told of them in the "
+        "routing log, the audit, events and deliveries. Identifiers of sensitive handles are in clear, and each "
+        "export is kept in the audit. Of other people it holds nothing but the ids of their profiles: what a row "
+        "holds of somebody else as well is null, and its name in `withheld`; a pair that another profile has shows "
+        "that profile's id in place of its identifier. Nothing gets out that the token could not read elsewhere: it "
+        "needs " + ", ".join(f"`{scope}`" for scope in sorted(EXPORT)) + ".",
+    )
+    def export(self, request: Request, profile_id: str) -> StreamingHttpResponse:
+        told = exporting.export(profile_key(profile_id), by=by(request))
+        self.stands_for(told.profile.pk)
+        return StreamingHttpResponse(
+            _as_data(told.pieces), content_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
     @extend_schema(responses=data_of(BalancesSerializer), summary="What a profile may spend")
     def balances(self, request: Request, profile_id: str) -> Response:
         profile = self.profile(profile_id)
@@ -202,3 +227,11 @@ class ProfileViewSet(OfProfileViewSet):
         if profile.pk == profile_key(profile_id):
             return one(text)
         return one({**reading.from_json(text), "merged_from": str(profile_key(profile_id))})
+
+
+def _as_data(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The envelope around them. A generator, so that whoever closes the answer early closes them, and the transaction
+    that they are read in: on its own thread, whose next request has the same connection."""
+    yield b'{"data": '
+    yield from pieces
+    yield b"}"

@@ -39,7 +39,7 @@ from tests.cast import add, came, claim, claim_contact, known, merge, route, upd
 OF_A_ROW = [
     *("change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"),
     *("revoke", "agree", "retire", "rename", "merge_into", "duplicates", "dismiss", "reopen", "split", "undo", "try"),
-    *("mute", "unmute", "again", "confirm", "refuse"),
+    *("mute", "unmute", "again", "confirm", "refuse", "export"),
 ]
 
 # Models of which staff add no rows.
