@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from identities import handles, routing_log
+from identities import barring, handles, routing_log
 from identities.attaching import Limits, Store, taken
 from identities.handles import Sent
 from identities.holding import Busy, Changed, Held, Taken, deleted, hold, settle
@@ -46,7 +46,7 @@ def add(
     The pair that the profile already has is returned as it is (`created` False). A deleted profile's pair is taken
     over, row and all, and that is logged. A merged profile's id means its survivor. Raises Profile.DoesNotExist, and
     Refused: `identity_taken` with the owner's `profile_id` (logged), `profile_deleted`, `too_many_identities`,
-    `builtin_handle`, and whatever `Identity.clean()` refuses.
+    `builtin_handle`, `identity_erased`, and whatever `Identity.clean()` refuses.
     """
     (answer,) = _add([Row(profile_id, sent)], by=by, source=source, brought_by=brought_by)
     if isinstance(answer, Exception):
@@ -77,7 +77,8 @@ def add_all(rows: Sequence[Row], *, by: By, source: Extension | None) -> list[An
 def _add(rows: Sequence[Row], *, by: By, source: Extension | None, brought_by: Identity | None = None) -> list[Answer]:
     def attempt() -> list[Answer]:
         wanted = _read(rows, writer=source)
-        held = hold({one.pair for one in wanted.identities}, profile_ids=set(wanted.meant.values()), only=STATE)
+        named, pairs = set(wanted.meant.values()), {one.pair for one in wanted.identities}
+        held = hold(pairs, profile_ids=named, only=STATE, refuse_erased=False)
         wanted.keep(held)
         deciding = _Deciding(rows, wanted, held, by=by, source=source, brought_by=brought_by)
         answers = [deciding.answer(row, one) for row, one in zip(rows, wanted.answers, strict=True)]
@@ -166,6 +167,7 @@ class _Deciding:
     ) -> None:
         self.meant, self.held, self.by, self.source, self.brought_by = wanted.meant, held, by, source, brought_by
         self.store = Store(held, by=by, source=source)
+        self.erased = barring.among({one.pair for one in wanted.identities} - held.identities.keys())
         self.limits = Limits(
             (answer, wanted.meant[row.profile_id])
             for row, answer in zip(rows, wanted.answers, strict=True)
@@ -180,6 +182,8 @@ class _Deciding:
         if not profile.is_live:
             return deleted()
         pair = wanted.pair
+        if pair in self.erased:
+            return barring.refusal(pair)
         owner = self.held.owner(pair)
         if owner is not None and owner != profile:
             self.taken.append(taken(wanted, owner=owner, requested=profile, by=self.by, source=self.source))

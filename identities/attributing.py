@@ -352,7 +352,7 @@ def _number_text(text: str) -> str:
 
 def _state(row: CustomAttribute, named: uuid.UUID | None) -> dict[str, Any]:
     """What the audit says of it. `named_id` is who says so, or whose it is, while they are part of the profile, by
-    which it is found when they no longer are."""
+    which an erasure finds it when they no longer are."""
     said = {"name": str(row), "type": row.type, "value": row.value}
     whose = next((pk for pk in (named, row.addressed) if pk not in (None, row.profile_id)), None)
     return said if whose is None else {**said, "named_id": str(whose)}

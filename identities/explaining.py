@@ -172,6 +172,8 @@ def _decision(told: Why) -> str:
         case DecidedBy.NEW:
             text = _("Nobody was known by what it named, so a profile was made for it, first of all with %(pair)s.")
             return text % {"pair": pair}
+        case DecidedBy.ERASED:
+            return _("It was brought by an identity of a profile that has been erased.")
     return _("It named nobody, so it was kept without a profile.")
 
 

@@ -8,9 +8,11 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from identities.models import BlockedIdentifier, Extension, Handle, Identity, RoutingLogEntry
+from identities import handles, normalising
+from identities.models import BlockedIdentifier, Extension, Handle, Identity, Pair, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
 from profiles.forms import LinesField, OperationForm, TextKeyField
+from profiles.refusing import Refused
 
 # A day in any zone after this one is still a time that can be stored and read back.
 LAST_DAY = datetime.date(9000, 12, 31)
@@ -43,6 +45,51 @@ class RefuseClaimForm(forms.Form):
         widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"}),
         help_text=_("For the audit; the customer does not see it."),
     )
+
+
+class FindErasedForm(forms.Form):
+    """An identity of which somebody asks whether it is kept out. What is typed is kept nowhere."""
+
+    handle = forms.CharField(
+        label=_("Handle"),
+        max_length=64,
+        widget=forms.TextInput(
+            {"class": "vTextField", "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+        help_text=_("Its name in the catalogue, such as loyalty-card, email or mobile_phone."),
+    )
+    # Longer than a normal form, which many spellings are.
+    identifier = forms.CharField(
+        label=_("Identifier"),
+        max_length=510,
+        widget=forms.TextInput(
+            {"class": "vTextField", "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+        help_text=_("The whole of it, as any system writes it."),
+    )
+
+    pair: Pair
+    found_handle: Handle
+
+    def clean(self) -> None:
+        """Read the two as a write would, into `pair` and `found_handle`."""
+        super().clean()
+        if self.errors:
+            return
+        try:
+            self.found_handle = handles.named(self.cleaned_data["handle"])
+        except Refused as refusal:
+            self.add_error("handle", refusal.message)
+            return
+        if self.found_handle._state.adding:
+            self.add_error("handle", _("There is no handle of this name in the catalogue."))
+            return
+        try:
+            identifier = normalising.normalise(self.found_handle.normaliser, self.cleaned_data["identifier"])
+        except ValidationError as error:
+            self.add_error("identifier", error)
+        else:
+            self.pair = Pair(self.found_handle.pk, identifier)
 
 
 class HandleForm(OperationForm):

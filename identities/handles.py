@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from identities import matching
+from identities import barring, matching, normalising
 from identities.models import BUILT_IN, BlockedIdentifier, Extension, Handle, Identity, Pair, bare, fold_handle
 from identities.models.handle import NOT_HANDLES, SLUG, compile_blocking
 from identities.normalising import storable
@@ -72,7 +73,8 @@ def read(sent: Sequence[Sent], *, writer: Extension | None, only_new: bool = Fal
     if not only_new:
         answers = _known_after_all(answers, doubtful)
     blocked = _blocked(sent, answers, catalogue=catalogue)
-    return [blocked.get(position, answer) for position, answer in enumerate(answers)]
+    answers = [blocked.get(position, answer) for position, answer in enumerate(answers)]
+    return answers if only_new else _kept_out(sent, answers, catalogue=catalogue)
 
 
 def read_one(sent: Sent, *, writer: Extension | None) -> Identity:
@@ -277,6 +279,26 @@ def _known_after_all(
     held = {pair for pair, row in rows.items() if row.pk in live}
     known = {position: identity for position, identity in doubtful.items() if identity.pair in held}
     return [known.get(position, answer) for position, answer in enumerate(answers)]
+
+
+def _kept_out(
+    sent: Sequence[Sent], answers: Sequence[Identity | Refused], *, catalogue: _Catalogue
+) -> list[Identity | Refused]:
+    """Refuse as erased what would otherwise be set aside, and kept: pairs under a handle that is retired by now, or
+    that this writer may not write. What may be written is asked under its lock (`holding.hold`)."""
+    pairs: dict[int, Pair] = {}
+    for position, (one, answer) in enumerate(zip(sent, answers, strict=True)):
+        if isinstance(answer, Refused) and answer.code != "blocked_identifier":
+            with contextlib.suppress(Refused):
+                handle = catalogue.meant(one.handle.strip())
+                form = normalising.form(handle.normaliser, one.identifier.strip())
+                if form is not None:
+                    pairs[position] = Pair(handle.pk, form)
+    erased = barring.among(set(pairs.values()))
+    return [
+        barring.refusal(pairs[position]) if pairs.get(position) in erased else answer
+        for position, answer in enumerate(answers)
+    ]
 
 
 def _bare(identifier: str, answer: Identity | Refused) -> set[str]:

@@ -14,7 +14,7 @@ import psycopg.errors
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
-from identities import handles, matching, routing_log
+from identities import barring, handles, matching, routing_log
 from identities.models import Handle, Identity, Pair, RoutingLogEntry
 from profiles.models import Profile
 from profiles.refusing import Refused
@@ -26,7 +26,13 @@ MOST_TRIES = 10
 
 # What a savepoint can be tried again after: the other writer has committed, and is seen.
 RETRIED_IN_PART = (psycopg.errors.UniqueViolation,)
-RETRIED = (*RETRIED_IN_PART, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+# Whose profile was erased between look and commit, meets the foreign key.
+RETRIED = (
+    *RETRIED_IN_PART,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.ForeignKeyViolation,
+)
 
 
 # Profiles that own or owned the pairs of the write under way, over all its tries. Each try locks them all, so that a
@@ -47,6 +53,7 @@ class Taken(Refused):
 
     def __init__(self, message: str, *, field: str, owner: Profile, pair: Pair, entry: RoutingLogEntry) -> None:
         super().__init__("identity_taken", message, field=field, profile_id=str(owner.pk))
+        self.owner = owner
         self.pair = pair
         self.entry = entry
 
@@ -102,14 +109,24 @@ def deleted() -> Refused:
     return Refused("profile_deleted", _("This profile is deleted; undelete it before you change it."))
 
 
-def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = (), only: tuple[str, ...] = ()) -> Held:
+def hold(
+    pairs: Iterable[Pair],
+    *,
+    profile_ids: Iterable[uuid.UUID] = (),
+    only: tuple[str, ...] = (),
+    refuse_erased: bool = True,
+) -> Held:
     """Lock every profile that owns one of the pairs, and those named, in key order; then match the pairs once more.
     `only` these columns of the profiles are read, if any are named.
 
     That it matches them first, in the statement that locks, is not enough: while that waits for a lock, a pair may go
     to a third profile. One that went to another of those locked has not escaped, and each try locks what the earlier
     ones met, so that no pair hops between two profiles for ever. Pairs that nobody owns cannot be locked; the unique
-    constraint catches whoever writes them meanwhile. Must run inside the transaction of `settle`. Raises Changed.
+    constraint catches whoever writes them meanwhile.
+
+    Whether they were erased is asked last, since an erasure may have been what the lock was waiting for: no pair of a
+    profile that is gone for good is seen as one that nobody has had yet. Must run inside the transaction of `settle`.
+    Raises Changed, and Refused `identity_erased`, unless the caller is told by `barring.among` itself.
     """
     wanted = sorted(set(pairs))
     met = _met.get()
@@ -122,6 +139,9 @@ def hold(pairs: Iterable[Pair], *, profile_ids: Iterable[uuid.UUID] = (), only: 
         if not owners <= profiles.keys():
             met.update(owners)
             raise Changed
+    if refuse_erased:
+        for pair in barring.among([pair for pair in wanted if pair not in after]):
+            raise barring.refusal(pair)
     return Held(profiles, after)
 
 
@@ -191,8 +211,23 @@ def _settle(attempt: Callable[[], T], retried: tuple[type[Exception], ...]) -> T
             if tries == MOST_TRIES - 1:
                 raise Busy from error
         except Taken as refusal:
-            with transaction.atomic():
-                refusal.details["log_entry_id"] = routing_log.note(refusal.entry, pairs=[refusal.pair])
-            raise
+            if _note(refusal):
+                raise
+            if tries == MOST_TRIES - 1:
+                raise Busy from refusal
         time.sleep(random.uniform(0, 0.005 * 2**tries))  # noqa: S311 - two writers must not meet in step again
     raise AssertionError("unreachable")
+
+
+def _note(refusal: Taken) -> bool:
+    """Log the refusal of a write that was rolled back, and its locks with it.
+
+    Returns whether it still holds: not, when one of the profiles has been erased since, of whom nothing must be
+    written down any more.
+    """
+    with transaction.atomic():
+        ids = {pk for pk in (refusal.owner.pk, refusal.entry.requested_profile_id) if pk is not None}
+        if Profile.objects.keep(ids) != ids:
+            return False
+        refusal.details["log_entry_id"] = routing_log.note(refusal.entry, pairs=[refusal.pair])
+        return True

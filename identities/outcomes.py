@@ -103,7 +103,11 @@ def note_rerouted(write: Write, profile: Profile, *, requested: Profile, identit
 
 
 def set_aside(routed: Routed[Any], refusals: Mapping[Pair, Refused], write: Write) -> None:
-    """Report and log the pairs that could not come along; the write itself stands."""
+    """Report and log the pairs that could not come along; the write itself stands. Raises Refused `identity_erased`
+    where one of them was erased: nothing of such a write is kept (API.md 4)."""
+    for refusal in refusals.values():
+        if refusal.code == "identity_erased":
+            raise refusal
     refused = sorted(refusals.items())
     noted = routing_log.note_all(
         (

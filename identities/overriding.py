@@ -139,7 +139,7 @@ def follow_handle(names: Collection[str], to: Handle, *, by: By) -> None:
 
 def state(claim: IdentityClaim, *, is_sensitive: bool) -> dict[str, Any]:
     """What the audit says of a claim; the identifier of a sensitive handle is masked there too. `named_id` is who said
-    it while they were part of that profile, by which it is found when they no longer are."""
+    it while they were part of that profile, by which an erasure finds it when they no longer are."""
     identifier = mask(claim.identifier) if is_sensitive else claim.identifier
     said = {"handle": claim.handle, "identifier": identifier, "profile_id": str(claim.profile_id)}
     return said if claim.named_id == claim.profile_id else {**said, "named_id": str(claim.named_id)}

@@ -75,7 +75,7 @@ def change_type(
     def attempt() -> Retyped:
         pk = profile_id if literal else Profile.objects.surviving(profile_id).pk
         released = _released(pk)
-        held = hold(released, profile_ids=[pk])
+        held = hold(released, profile_ids=[pk], refuse_erased=False)
         profile = _literal(held.profiles.get(pk)) if literal else held.meant(pk, named=profile_id)
         if profile.profile_type == profile_type:
             return Retyped(profile)

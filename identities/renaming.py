@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities import cataloguing, overriding, surveying
+from identities import barring, cataloguing, overriding, surveying
 from identities.holding import settle
 from identities.models import BlockedIdentifier, Handle, Identity, fold_handle
 from identities.models.handle import MOST_COUNTED
@@ -209,6 +209,7 @@ def _refuse_merge(handle: Handle, into: Handle) -> None:
 def _leave_behind(old: Handle, new: Handle, event: str, told: Mapping[str, Any], *, reason: str, by: By) -> None:
     """Let the old name lead to the new one, its former names too: one hop, however often a handle was renamed."""
     _carry_blocked(old, new, by=by)
+    barring.follow_handle(old.pk, new.pk)
     old.former_names.exclude(pk=new.pk).update(renamed_to=new)
     before = cataloguing.plain(old, ["status", "reserved_for"])
     old.status, old.reserved_for, old.renamed_to = Handle.Status.RETIRED, None, new

@@ -50,7 +50,7 @@ def asked_about(entry: RoutingLogEntry) -> list[Profile]:
 
     As things stand today: one that was merged is its survivor. None where it asks nothing of the kind. Two queries.
     """
-    if entry.outcome not in ASKING:
+    if entry.outcome not in ASKING or entry.is_emptied:
         return []
     today = set(Profile.objects.survivors(entry.named).values())
     return list(Profile.objects.live().filter(pk__in=today).order_by("pk"))
@@ -68,30 +68,38 @@ def merges_that_closed(entry: RoutingLogEntry) -> list[Merge]:
 def review(entry: RoutingLogEntry, *, status: str, note: str, by: By) -> RoutingLogEntry:
     """Set the review of an entry: its status, a note, who and when. An entry that is opened again has no reviewer.
 
-    Raises Refused `open_entry` when the same event has happened again since, and so has an open entry by now.
+    Raises Refused `open_entry` when the same event has happened again since, and so has an open entry by now, and
+    `entry_emptied` for one of which an erasure has left nothing to look at.
     """
-    with transaction.atomic():
-        entry = RoutingLogEntry.objects.select_for_update(no_key=True).get(pk=entry.pk)
-        if (entry.review_status, entry.review_note) == (status, note):
-            return entry
-        audit = _set(entry, status, note, at=timezone.now(), by=by)
+
+    def attempt() -> RoutingLogEntry:
+        locked = RoutingLogEntry.objects.select_for_update(no_key=True).get(pk=entry.pk)
+        if locked.is_emptied:
+            raise Refused("entry_emptied", _("Somebody of whom this entry told was erased; nothing of it is left."))
+        if (locked.review_status, locked.review_note) == (status, note):
+            return locked
+        audit = _set(locked, status, note, at=timezone.now(), by=by)
         try:
             with transaction.atomic():
-                entry.save(update_fields=REVIEW)
+                locked.save(update_fields=REVIEW)
         except IntegrityError as error:
             message = _("The same event has happened again since, and has an open entry of its own; review that one.")
             raise Refused("open_entry", message, field="review_status") from error
         auditing.write([audit])
-    return entry
+        return locked
+
+    # An erasure holds its profile, and waits for the entry; whoever has that wants the profile for the audit.
+    return settle(attempt)
 
 
 def review_all(seen: Mapping[int, str], *, status: str, note: str, by: By) -> Reviewed:
     """Give several entries one review, each as `review` would, in one transaction; nothing is refused.
 
     In: the status that each entry, by its id, had when the person chose it. Out: one whose status is another by now
-    is left alone (`changed`): somebody else has looked at it meanwhile, or this very request came twice. One that
-    cannot be opened again, since its event has a newer open entry, is left alone too (`reopened`). Without a note
-    each keeps its own. All that were changed have the same `reviewed_at`, so that they can be found together again.
+    is left alone (`changed`): somebody else has looked at it meanwhile, or this very request came twice; so is one
+    that an erasure has emptied. One that cannot be opened again, since its event has a newer open entry, is left
+    alone too (`reopened`). Without a note each keeps its own. All that were changed have the same `reviewed_at`, so
+    that they can be found together again.
 
     Locks the entries in key order, so that two people who review the same ones wait for each other.
     """
@@ -101,7 +109,7 @@ def review_all(seen: Mapping[int, str], *, status: str, note: str, by: By) -> Re
         entries = list(RoutingLogEntry.objects.filter(pk__in=seen).order_by("pk").select_for_update(no_key=True))
         prefetch_related_objects(entries, "routed_profile")
         for entry in entries:
-            if entry.review_status != seen[entry.pk] or entry.review_status == status:
+            if entry.is_emptied or entry.review_status != seen[entry.pk] or entry.review_status == status:
                 reviewed.changed.append(entry)
                 continue
             audit = _set(entry, status, note or entry.review_note, at=reviewed.at, by=by)

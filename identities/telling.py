@@ -85,6 +85,9 @@ def sentence(entry: RoutingLogEntry) -> str:
 def tell(entry: RoutingLogEntry, rows: Rows) -> Told:
     """Put an entry into words. Reads nothing: what `rows` does not have is told as gone."""
     words = _Words(entry, rows)
+    if entry.is_emptied:
+        told = _("{source} sent {what}. It was about somebody who was erased since, so that nothing of it is kept.")
+        return Told(told, [], {"source": words.source, "what": words.what})
     if entry.outcome == Outcome.IDENTITY_TAKEN:
         return _taken(entry, words)
     if entry.outcome == Outcome.REROUTED:

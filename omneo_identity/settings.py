@@ -21,6 +21,7 @@ from omneo_identity import database
 from omneo_identity.variables import (
     amount,
     choice,
+    digest_key,
     flag,
     header,
     hosts,
@@ -180,6 +181,9 @@ ID_TOKEN_KEYS = signing_keys("ID_TOKEN_KEYS") or {
 ID_TOKEN_MINUTES = number("ID_TOKEN_MINUTES", least=1, default=30)
 
 # Identities
+
+# Erased identities are told by digests of this key: with another one, none of them is known any more.
+ERASURE_KEY = digest_key("ERASURE_KEY") or hmac.digest(SECRET_KEY.encode(), b"erased pairs", hashlib.sha256).hex()
 
 HANDLE_POLICY = choice("HANDLE_POLICY", "open", "agreed", default="open")
 # What one point is worth, in the currency of the rewards.

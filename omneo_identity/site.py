@@ -17,7 +17,7 @@ SECTIONS = [
     (_("Data model"), ["Handle", "BlockedIdentifier", "PointDefinition", "RewardDefinition"]),
     (_("Integrations"), ["Extension", "ApiToken"]),
     (_("Reactions"), ["Reaction", "Webhook", "Delivery", "Target"]),
-    (_("What was done"), ["Audit", "Move", "Merge"]),
+    (_("What was done"), ["Audit", "Move", "Merge", "ErasedPair"]),
     (_("Staff"), ["User", "Group"]),
 ]
 

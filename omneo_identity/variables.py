@@ -131,6 +131,17 @@ def shared_secrets(name: str) -> list[str]:
     return values
 
 
+def digest_key(name: str) -> str:
+    """What digests are keyed with; empty without any. What is wrong is not repeated."""
+    key = text(name)
+    if key and len(key) < 32:
+        raise ImproperlyConfigured(
+            f"{name} is not right: write a secret of at least 32 characters. Who has the digests could otherwise find "
+            f"a short one by trying, and read all that they were to hide. {HOW_TO_MAKE_ONE}"
+        )
+    return key
+
+
 def hosts(raw: str) -> list[str]:
     values = [value.strip() for value in raw.split(",") if value.strip()]
     for value in values:

@@ -241,6 +241,43 @@ class SplitForm(forms.Form):
     )
 
 
+class EraseForm(forms.Form):
+    """Why a profile is erased for good, and the word that nobody types by mistake.
+
+    The word and not the id, which would be copied without being read; whose profile it is stands above the form.
+    """
+
+    WORD = "ERASE"
+
+    keep_out = forms.BooleanField(
+        label=_("Keep its identities out"),
+        required=False,
+        initial=True,
+        help_text=_(
+            "Late copies and old files are then refused, and do not bring the person back. Of each identity only a "
+            "digest is kept, which nobody can read. Untick it when the person may come back under the same ones."
+        ),
+    )
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=1000,
+        widget=forms.TextInput({"class": "vTextField", "autocomplete": "off"}),
+        help_text=_("Such as the number of the request. It stays in the audit: write nothing that names the person."),
+    )
+    word = forms.CharField(
+        label=_("Type ERASE to confirm"),
+        max_length=20,
+        widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+        help_text=_("In capitals. It cannot be undone."),
+    )
+
+    def clean_word(self) -> str:
+        word: str = self.cleaned_data["word"]
+        if word != self.WORD:
+            raise ValidationError(_("This is not the word ERASE in capitals. Nothing was erased."))
+        return word
+
+
 class HappenedForm(forms.Form):
     """Of all that happened to a profile, what to show. Every field may be left empty; days are the reader's."""
 

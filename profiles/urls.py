@@ -6,6 +6,7 @@ from profiles.views import (
     AuditViewSet,
     CustomAttributeViewSet,
     DuplicateViewSet,
+    ErasingViewSet,
     FindByAttributeViewSet,
     InteractionViewSet,
     MergeViewSet,
@@ -121,6 +122,11 @@ urlpatterns = [
             "profiles/<str:profile_id>/split": {"post": "split"},
             "profiles/<str:profile_id>/split/preview": {"post": "preview"},
         },
+    ),
+    *paths(
+        ErasingViewSet,
+        "profile-erasing",
+        {"profiles/<str:profile_id>/purge": {"get": "preview", "delete": "purge"}},
     ),
     *paths(
         ProfileViewSet,

@@ -29,6 +29,7 @@ os.environ.update(
     # Tests make and end tokens all the time, and each is to be seen at once.
     TOKEN_CACHE_SECONDS="0",
     ID_TOKEN_KEYS="",
+    ERASURE_KEY="",
     ID_TOKEN_MINUTES="",
     WORKERS="",
     THREADS="",

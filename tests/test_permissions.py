@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from identities import adding, tokens
 from identities.handles import Sent
-from identities.models import ApiToken, BlockedIdentifier, Identity, RoutingLogEntry
+from identities.models import ApiToken, BlockedIdentifier, ErasedPair, Identity, RoutingLogEntry
 from omneo_identity.api.auth import SCOPES
 from profiles import duplicates
 from profiles.auditing import By
@@ -83,6 +83,7 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     **pages(
         "profiles.profile",
         undelete=("profiles.change_profile",),
+        erase=("profiles.erase_profile&profiles.view_profile",),
         split=("profiles.merge_profile",),
         export=(
             "profiles.view_profile&identities.view_identity&identities.reveal_identity&identities.view_identityclaim"
@@ -144,6 +145,12 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
         **READ_ONLY | {"changelist": ("identities.view_identityclaim",), "change": ("identities.view_identityclaim",)},
         confirm=("identities.decide_identityclaim",),
         refuse=("identities.decide_identityclaim",),
+    ),
+    **pages(
+        "identities.erasedpair",
+        **READ_ONLY | {"changelist": ("identities.view_erasedpair",), "change": ("identities.view_erasedpair",)},
+        find=("identities.view_erasedpair",),
+        let_in=("identities.delete_erasedpair",),
     ),
     **pages(
         "identities.handle",
@@ -247,6 +254,8 @@ API: dict[tuple[str, str], tuple[str, ...]] = {
     ("profile-batch-sync", "POST"): ("update-profiles",),
     ("profile-merging-merge", "POST"): ("merge-profiles",),
     ("profile-merging-preview", "POST"): ("merge-profiles",),
+    ("profile-erasing-preview", "GET"): ("delete-profiles",),
+    ("profile-erasing-preview", "DELETE"): ("delete-profiles",),
     ("profile-splitting-split", "POST"): ("merge-profiles",),
     ("profile-splitting-preview", "POST"): ("merge-profiles",),
     ("merge-list", "GET"): ("read-profiles",),
@@ -353,6 +362,7 @@ NAMELESS = {
             *(f"profiles/{kind}" for kind in (*RECORDS, "pointdefinition", "rewarddefinition")),
             "identities/identity",
             "identities/identityclaim",
+            "identities/erasedpair",
             "identities/handle",
             "identities/blockedidentifier",
             "identities/extension",
@@ -384,6 +394,7 @@ def one_of_each() -> dict[str, Any]:
         "profile": ada.pk,
         "identity": identity.pk,
         "identityclaim": claim(ada, "pos:77", by=by).pk,
+        "erasedpair": ErasedPair.objects.create(handle="loyalty-card", digest="0" * 64).pk,
         "handle": "loyalty-card",
         "blockedidentifier": BlockedIdentifier.objects.filter(built_in=True).latest("pk").pk,
         "extension": "klaviyo",

@@ -34,6 +34,7 @@ QUERIES = {
     "auth.user": STAFF + LIST + 1,  # The groups to filter by.
     "identities.apitoken": STAFF + LIST + 1,  # The extensions to filter by.
     "identities.blockedidentifier": STAFF + LIST,
+    "identities.erasedpair": STAFF + LIST + 1,  # The handles to filter by.
     "identities.extension": STAFF + LIST + 2,  # How they fare, and the handles that they claim.
     "identities.handle": STAFF + LIST,
     "identities.identity": STAFF + LIST + 2,  # The handles and the sources to filter by.
@@ -82,6 +83,7 @@ def fill(count: int) -> None:
             interactions=count,
             points=count,
             rewards=count,
+            erased=count,
         )
     )
     definitions = [{"name": f"Made up {number}", "handle": f"made-up-{number}"} for number in range(count)]

@@ -219,6 +219,16 @@ def test_a_wrong_key_is_refused_and_not_repeated(load, value):
     assert "hunter2" not in str(error.value)
 
 
+def test_digests_of_erased_identities_have_a_key_that_nobody_finds_by_trying(load):
+    derived, given = load(**PRODUCTION)["ERASURE_KEY"], load(**PRODUCTION, ERASURE_KEY="k" * 32)["ERASURE_KEY"]
+
+    assert len(derived) == 64 and SECRET not in derived
+    assert given == "k" * 32
+    with pytest.raises(ImproperlyConfigured, match="ERASURE_KEY is not right: .* at least 32 characters") as error:
+        load(ERASURE_KEY="hunter2" * 4)
+    assert "hunter2" not in str(error.value)
+
+
 @pytest.mark.parametrize("secret", ["", "too-short", "x" * 80])
 def test_production_needs_a_strong_secret_key(load, secret):
     with pytest.raises(ImproperlyConfigured, match="SECRET_KEY must be at least 50 random characters") as refusal:

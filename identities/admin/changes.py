@@ -32,6 +32,8 @@ SENTENCES = {
     ("profile", "unmerged"): gettext_lazy("undid a merge into the profile {about}"),
     ("profile", "revived"): gettext_lazy("made {about} a profile of its own again"),
     ("profile", "split"): gettext_lazy("split identities off from the profile {about}"),
+    ("profile", "erased"): gettext_lazy("erased a profile for good"),
+    ("erased_identity", "deleted"): gettext_lazy("let an erased identity of {handle} in again"),
     ("profile", "exported"): gettext_lazy("exported all that is held about {about}"),
     ("identity", "created"): gettext_lazy("gave {about} an identity of {handle}"),
     ("identity", "updated"): gettext_lazy("changed the {handle} identity of {about}"),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from identities import matching
-from identities.models import ApiToken, Extension, Handle, Identity, RoutingLogEntry
+from identities.models import ApiToken, ErasedPair, Extension, Handle, Identity, RoutingLogEntry
 from identities.refusal_words import REASONS
 
 # A longer list would not be read. Any other name can be written into the address.
@@ -37,8 +37,8 @@ class HandleFilter(SimpleListFilter):
         name = self.value()
         if not name:
             return queryset
-        if queryset.model is Identity:
-            # Identities stand under one name only, which lets the index give them in order.
+        if queryset.model in (Identity, ErasedPair):
+            # They stand under one name only, which lets the index give them in order.
             return queryset.filter(handle=matching.current_name(name))
         return queryset.filter(handle__in=matching.every_name(name))
 

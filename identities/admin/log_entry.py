@@ -135,7 +135,7 @@ def _why(
 
     Told by the priorities and owners of today. Where they would decide otherwise, only the rule is told.
     """
-    if entry.outcome != Outcome.CONFLICT:
+    if entry.outcome != Outcome.CONFLICT or entry.is_emptied:
         return SafeString("")
     current = {handle.name: handle for name in handles if (handle := _current(name, handles))}
     ranked = sorted(owned.values(), key=lambda row: (-current[row.handle_id].priority, row.pk))

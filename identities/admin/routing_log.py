@@ -79,6 +79,10 @@ class RoutingLogEntryAdmin(DatedAdmin, OperationAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: RoutingLogEntry | None = None) -> bool:
         return False
 
+    def has_change_permission(self, request: HttpRequest, obj: RoutingLogEntry | None = None) -> bool:
+        """Of one that an erasure has emptied, nothing is left to be reviewed."""
+        return super().has_change_permission(request, obj) and not (obj and obj.is_emptied)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return EntryChangeList
 
@@ -151,10 +155,13 @@ class RoutingLogEntryAdmin(DatedAdmin, OperationAdmin):
             reviewed = reviewing.review_all(seen, status=status, note=form.cleaned_data["note"], by=by(request))
             _say(request, status, reviewed)
             return None
-        changing = [entry for entry in selected if is_sure or entry.review_status != status]
+        changing = [entry for entry in selected if not entry.is_emptied and (is_sure or entry.review_status != status)]
         chosen = {*request.POST.getlist(ACTION_CHECKBOX_NAME), *(str(entry.pk) for entry in selected)}
         if not changing:
-            messages.warning(request, _("Nothing to do: all of them were reviewed meanwhile, or have this status."))
+            messages.warning(
+                request,
+                _("Nothing to do: all of them were reviewed meanwhile, have this status, or are emptied."),
+            )
             return None
         left = len(chosen) - len(changing)
         question = _question(changing, status, form, action=request.POST["action"], left=left)

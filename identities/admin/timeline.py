@@ -57,8 +57,10 @@ def others_of(entry: RoutingLogEntry) -> list[RoutingLogEntry]:
     """Other entries to show beside this one: of the same event, then of the same pair, newest first.
 
     Of a pair that is masked, or a value that names nobody, other entries are about somebody else. No more than one
-    beyond what is drawn.
+    beyond what is drawn. Of one that an erasure has emptied, nothing says any more what it was about.
     """
+    if entry.is_emptied:
+        return []
     every = RoutingLogEntry.objects.exclude(pk=entry.pk).select_related("source", "by").defer("payload")
     same_event = Q(fingerprint=entry.fingerprint)
     # Said apart, since an index has only those that are open, and another one only the others.

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from identities import barring
 from identities.filling import BIRTH, EMPTY
 from identities.importing.preparing import Key, Prepared
-from identities.models import BUILT_IN, IdentityClaim
+from identities.models import BUILT_IN, ErasedPair, IdentityClaim, Pair
 from identities.overriding import MOST_OVERRIDDEN
 from profiles.models import Profile
 
@@ -61,8 +62,8 @@ def plan(chunk: Sequence[Prepared]) -> Plan:
     """
     keys = [key for one in chunk for key in one.keys]
     owners, claimed = look_up(keys), claims_of(keys)
-    # What the write path sees to, if nobody has it yet: claims end with the write of their pair.
-    delicate = claimed.keys() - owners.keys()
+    # What the write path sees to, if nobody has it yet: claims end with the write of their pair, erased ones stay out.
+    delicate = (claimed.keys() | erased(keys)) - owners.keys()
     kinds = list(_kinds(chunk, owners, delicate))
     maybe = {
         position: owners[chunk[position].keys[-1]].profile_id
@@ -140,6 +141,13 @@ def claims_of(keys: Collection[Key]) -> dict[Key, set[uuid.UUID]]:
         for handle, identifier, profile_id in cursor.fetchall():
             claimed.setdefault((handle, identifier), set()).add(profile_id)
     return claimed
+
+
+def erased(keys: Collection[Key]) -> set[Key]:
+    """Which of these pairs were erased. One statement more where any were."""
+    if not keys or not ErasedPair.objects.exists():
+        return set()
+    return {(pair.handle, pair.identifier) for pair in barring.among({Pair(*key) for key in keys})}
 
 
 def _kinds(chunk: Sequence[Prepared], owners: Mapping[Key, Owner], delicate: Collection[Key]) -> Iterator[Kind]:

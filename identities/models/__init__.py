@@ -4,6 +4,7 @@ from identities.models.api_token import ApiToken
 from identities.models.call_count import CallCount
 from identities.models.claim import FIRST_CLAIM, IdentityClaim
 from identities.models.deleted_identity import DeletedIdentity
+from identities.models.erased_pair import ErasedPair
 from identities.models.extension import Extension
 from identities.models.handle import BUILT_IN, EMAIL, MOBILE_PHONE, BlockedIdentifier, Handle, bare, fold_handle
 from identities.models.idempotency_record import IdempotencyRecord
@@ -21,6 +22,7 @@ __all__ = [
     "BlockedIdentifier",
     "CallCount",
     "DeletedIdentity",
+    "ErasedPair",
     "Extension",
     "Handle",
     "IdempotencyRecord",

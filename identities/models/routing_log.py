@@ -171,6 +171,11 @@ class RoutingLogEntry(models.Model):
         return f"{self.get_outcome_display()} #{self.pk}"
 
     @property
+    def is_emptied(self) -> bool:
+        """Whether a profile that it told of was erased: no event has its fingerprint any more, since it is empty."""
+        return not self.fingerprint
+
+    @property
     def named(self) -> set[uuid.UUID]:
         """The ids of all profiles that it names; what they mean today, `Profile.objects.survivors` says."""
         every = (*self.candidates, self.requested_profile_id, self.routed_profile_id)

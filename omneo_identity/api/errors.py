@@ -44,6 +44,7 @@ ERROR_CODES = {
     "idempotency_key_in_flight": "A request with this `Idempotency-Key` is still under way; send it again later.",
     "idempotency_key_reused": "Another request was sent with this `Idempotency-Key` before.",
     "identity_confirmed": "The identity is confirmed, so that the customer alone can no longer change it.",
+    "identity_erased": "The person known by this pair was erased; nothing of what was sent is kept.",
     "identity_exists": "Another identity of this profile is this pair already.",
     "identity_taken": "Another profile holds this pair or contact: `profile_id`.",
     "immutable_handle": "Identities of this handle cannot be changed once written.",

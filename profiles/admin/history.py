@@ -85,6 +85,8 @@ class MoveAdmin(ReadOnlyAdmin):
         if move.subject_type in RECORDS:
             url = reverse(f"admin:profiles_{move.subject_type}_change", args=[quote(move.subject_key)])
             return format_html('<a href="{}">#{}</a>', url, move.subject_key)
+        if not move.identifier:
+            return format_html('<span class="quiet">{}</span>', gettext("erased"))
         return mask(move.identifier) if move.is_sensitive else str(move.identifier)
 
     @admin.display(description=_("from"))

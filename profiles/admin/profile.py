@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -19,12 +20,16 @@ from identities.models import Handle
 from profiles import exporting
 from profiles.admin import merge_page, profile_duplicates, profile_page
 from profiles.admin.base import MOST_AT_ONCE, OperationAdmin, Question, by, change_url, link
+from profiles.admin.erase_page import erase_page
 from profiles.admin.merge_asked import url_of
 from profiles.admin.split_page import dead, split_page
 from profiles.auditing import By
 from profiles.forms import ProfileForm, UndeleteForm
 from profiles.models import RECORDS, Profile, ProfileQuerySet
 from profiles.serializers import CONTACTS
+
+# The page that erases shows everything of what goes.
+ERASE = ("profiles.erase_profile", "profiles.view_profile")
 
 # An export shows what each of these does, and more sensitive identifiers than anybody would reveal one by one.
 EXPORT = (
@@ -100,6 +105,7 @@ class ProfileAdmin(OperationAdmin):
             self.object_path("duplicates", self.duplicates_view),
             self.object_path("undelete", self.undelete_view),
             self.object_path("split", self.split_view),
+            self.object_path("erase", self.erase_view),
             self.object_path("export", self.export_view),
             *super().get_urls(),
         ]
@@ -199,6 +205,8 @@ class ProfileAdmin(OperationAdmin):
             tools.append((self.object_url("export", obj), _("Export")))
         if obj.profile_type == Profile.Type.DELETED and request.user.has_perm("profiles.change_profile"):
             tools.append((self.object_url("undelete", obj), _("Undelete")))
+        if obj.merged_into_id is None and request.user.has_perms(ERASE):
+            tools.append((self.object_url("erase", obj), _("Erase for good")))
         return tools
 
     def get_notices(self, request: HttpRequest, obj: Profile) -> list[str]:
@@ -232,6 +240,10 @@ class ProfileAdmin(OperationAdmin):
     def split_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         self.demand(request, "profiles.merge_profile")
         return split_page(self, request, self.object_of(request, object_id))
+
+    def erase_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self.demand(request, *ERASE)
+        return erase_page(self, request, self.get_object(request, unquote(object_id)))
 
     def export_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Everything held about the person as a file, on request only: a page that is merely opened shows nothing."""

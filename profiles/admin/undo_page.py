@@ -245,6 +245,9 @@ def _deleted_pairs(merge: Merge, keys: Sequence[int], *, may_see: bool) -> dict[
     handles = Handle.objects.in_bulk({handle for handle, _identifier in pairs.values()})
     told = {}
     for key, (handle, identifier) in pairs.items():
+        if not handle:
+            told[key] = _("an identity that was erased")
+            continue
         row = handles.get(handle)
         label = (row.label if row is not None else "") or handle
         shown = mask(identifier) if row is None or row.sensitive else identifier

@@ -92,6 +92,12 @@ class ProfileBatchRow(models.Model):
             # Also the index by which a batch is worked through and shown.
             models.UniqueConstraint(fields=["batch", "position"], name="unique_together_batch_position"),
         ]
+        indexes = [
+            # What an erasure and an export ask: which rows have reached a profile.
+            models.Index(
+                fields=["profile_id"], condition=models.Q(profile_id__isnull=False), name="batch_row_reached"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.batch_id} {self.position}"

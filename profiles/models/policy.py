@@ -63,3 +63,13 @@ def moving(model: type[models.Model]) -> list[tuple[type[models.Model], str]]:
     """The foreign keys to this model whose rows a merge moves, in the order of their tables."""
     found = [(one, name) for one, name, policy in references_to(model) if policy is not None and policy.merge is MOVES]
     return sorted(found, key=lambda reference: (reference[0]._meta.db_table, reference[1]))
+
+
+def dying(model: type[models.Model]) -> dict[type[models.Model], list[str]]:
+    """The other models whose rows an erasure deletes together with one of this model, each with the foreign keys that
+    say with which."""
+    found: dict[type[models.Model], list[str]] = {}
+    for one, name, policy in references_to(model):
+        if policy is not None and policy.erase is DIES and one is not model:
+            found.setdefault(one, []).append(name)
+    return found

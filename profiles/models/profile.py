@@ -64,16 +64,19 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
     def deleted(self) -> Self:
         return self.filter(profile_type=Profile.Type.DELETED)
 
-    def lock(self, ids: Collection[uuid.UUID], *, only: tuple[str, ...] = ()) -> dict[uuid.UUID, Profile]:
+    def lock(
+        self, ids: Collection[uuid.UUID], *, only: tuple[str, ...] = (), for_good: bool = False
+    ) -> dict[uuid.UUID, Profile]:
         """Lock these profiles against every other write path, and read them anew, all of them or `only` these columns.
 
         One query in key order, so that two operations that want the same profiles wait for each other instead of
-        deadlocking. `no_key` leaves rows that merely point at a profile free to come and go. Must run inside a
-        transaction; ids that do not exist are absent from the answer.
+        deadlocking. `no_key` leaves rows that merely point at a profile free to come and go; not so `for_good`, before
+        it is deleted. Must run inside a transaction; ids that do not exist are absent from the answer.
         """
         if not ids:
             return {}
-        return {profile.pk: profile for profile in reading.instances(Profile, _lock(only), [list(ids)], only)}
+        rows = reading.instances(Profile, _lock(only, for_good=for_good), [list(ids)], only)
+        return {profile.pk: profile for profile in rows}
 
     def lock_found(
         self, found: Found | None, ids: Collection[uuid.UUID], *, only: tuple[str, ...] = ()
@@ -152,11 +155,12 @@ def _surviving() -> str:
 
 
 @cache
-def _lock(only: tuple[str, ...], found: str = "") -> str:
+def _lock(only: tuple[str, ...], found: str = "", *, for_good: bool = False) -> str:
     columns = reading.columns(Profile, only=only)
     ids = f"%s::uuid[] || ARRAY({found})" if found else "%s"
+    strength = "UPDATE" if for_good else "NO KEY UPDATE"
     return f"""
-        SELECT {columns} FROM profiles_profile WHERE id = ANY({ids}) ORDER BY id FOR NO KEY UPDATE
+        SELECT {columns} FROM profiles_profile WHERE id = ANY({ids}) ORDER BY id FOR {strength}
     """  # noqa: S608 - names of our own
 
 
@@ -223,7 +227,10 @@ class Profile(models.Model):
         verbose_name = _("profile")
         verbose_name_plural = _("profiles")
         ordering = ["-pk"]
-        permissions = [("merge_profile", "Can merge profiles, and split them")]
+        permissions = [
+            ("merge_profile", "Can merge profiles, and split them"),
+            ("erase_profile", "Can erase profiles for good"),
+        ]
         constraints = [
             models.CheckConstraint(condition=~Q(merged_into=F("id")), name="profile_not_merged_into_itself"),
             models.CheckConstraint(

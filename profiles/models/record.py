@@ -83,6 +83,7 @@ class Record(models.Model):
         CONTACT = "contact", _("an e-mail address or phone number")
         NEW = "new", _("nothing known: a profile was made for it")
         NOBODY = "nobody", _("nothing that names anybody")
+        ERASED = "erased", _("an identity that was erased")
 
     # The word for it in API.md: of the log's `kind`, of moves, of `why?record=transaction:43`.
     kind: ClassVar[str]

@@ -10,6 +10,7 @@ from profiles.serializers.batch import (
     QueuedSyncSerializer,
     SyncSerializer,
 )
+from profiles.serializers.erasing import PurgeSerializer, PurgingSerializer
 from profiles.serializers.exported import ExportSerializer
 from profiles.serializers.incoming import IncomingSerializer, RecordMoveSerializer
 from profiles.serializers.merging import MergeSerializer, MergingSerializer, PreviewSerializer
@@ -148,4 +149,6 @@ __all__ = [
     "WhySerializer",
     "columns_among",
     "told",
+    "PurgeSerializer",
+    "PurgingSerializer",
 ]

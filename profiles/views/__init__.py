@@ -5,6 +5,7 @@ from profiles.views.audit import AuditViewSet
 from profiles.views.batch import ProfileBatchViewSet
 from profiles.views.definitions import RewardDefinitionViewSet
 from profiles.views.duplicates import DuplicateViewSet
+from profiles.views.erasing import ErasingViewSet
 from profiles.views.listening import ActionViewSet, ReactionViewSet, WebhookViewSet
 from profiles.views.merges import MergeViewSet
 from profiles.views.merging import MergingViewSet
@@ -30,6 +31,7 @@ __all__ = [
     "AuditViewSet",
     "CustomAttributeViewSet",
     "DuplicateViewSet",
+    "ErasingViewSet",
     "FindByAttributeViewSet",
     "FoundTransactionViewSet",
     "InteractionViewSet",

@@ -29,7 +29,7 @@ from tests.api.conftest import KINDS, OTHER_ROOTS, OWN
 METHODS = {"get", "post", "put", "delete"}
 
 # Not for clients: the API answers them as "invalid".
-NOT_ON_THE_WIRE = {"writer_required", "in_use", "already_agreed", "already_retired", "nothing_asked"}
+NOT_ON_THE_WIRE = {"writer_required", "in_use", "already_agreed", "already_retired", "entry_emptied", "nothing_asked"}
 
 
 @pytest.fixture(scope="module")

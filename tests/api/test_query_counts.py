@@ -245,9 +245,10 @@ def test_audits_of_a_rare_event_are_found_by_an_index(api, ada, operator) -> Non
 WRITE = 8
 
 EXTRA = {
-    "retired": 1,  # Whether somebody has the pair already.
-    "against the pattern": 1,
-    "over the limit": 4,  # One comes in: match, what the profile has, the rules again, identity.
+    "reserved": 1,  # Whether it was erased.
+    "retired": 2,  # Whether somebody has the pair already, too.
+    "against the pattern": 2,
+    "over the limit": 5,  # One comes in: match, what was erased, what the profile has, the rules again, identity.
 }
 
 
@@ -343,7 +344,7 @@ MATCHED = 7
 
 ROUTED = {
     "matched": 0,
-    "attached": 3,  # The rules again, identity, audit.
+    "attached": 4,  # Whether it was erased, the rules again, identity, audit.
     "rerouted": 3,  # Whom the id means, sensitive handles, log.
     "conflict": 3,  # Sensitive handles, log, queue of duplicates.
     "anonymous": -3,  # No catalogue with its blocked values, no match, no lock.

@@ -30,6 +30,7 @@ from identities.management.commands.load_sample import records
 from identities.models import (
     ApiToken,
     BlockedIdentifier,
+    ErasedPair,
     Extension,
     Handle,
     Identity,
@@ -96,6 +97,7 @@ class Sizes:
     pairs: int = 0
     merges: int = 0
     claims: int = 0
+    erased: int = 0
     handles: int = 50
     blocked: int = 2_000
     tokens: int = 500
@@ -450,6 +452,13 @@ class Population:
                 f"customer {number}", at, at,
             )  # fmt: skip
 
+    def erased(self) -> Iterator[tuple[Any, ...]]:
+        for number in range(self.sizes.erased):
+            yield (
+                self.bases[ErasedPair] + number + 1, "web-visitor" if number % 50 == 0 else "loyalty-card",
+                self._hash("erased", number, 32).hex(), self.now - YEARS * (1 - number / self.sizes.erased),
+            )  # fmt: skip
+
     def blocked(self) -> Iterator[tuple[Any, ...]]:
         for number in range(self.sizes.blocked):
             yield (
@@ -509,6 +518,7 @@ def fill(sizes: Sizes = Sizes(), *, seed: int = 1) -> Population:  # noqa: B008 
         (DuplicatePair, sizes.pairs, population.pairs()),
         (Merge, sizes.merges, population.merges()),
         (IdentityClaim, sizes.claims, population.claims()),
+        (ErasedPair, sizes.erased, population.erased()),
         (BlockedIdentifier, sizes.blocked, population.blocked()),
         (ApiToken, sizes.tokens, population.tokens()),
         (LogEntry, sizes.admin_log, population.admin_log()),

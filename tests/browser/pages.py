@@ -15,7 +15,7 @@ from django.utils import timezone
 from identities import adding, moving, moving_records, releasing, routing
 from identities.handles import Sent
 from identities.models import ApiToken, Extension, Identity, RoutingLogEntry
-from profiles import listening, merging
+from profiles import erasing, listening, merging
 from profiles.admin.base import change_url as page_of
 from profiles.auditing import By
 from profiles.listening import Step
@@ -39,12 +39,12 @@ from tests.cast import add, came, claim, claim_contact, known, merge, route, upd
 OF_A_ROW = [
     *("change", "delete", "move", "mark", "reveal", "undelete", "issue_token", "disable", "enable"),
     *("revoke", "agree", "retire", "rename", "merge_into", "duplicates", "dismiss", "reopen", "split", "undo", "try"),
-    *("mute", "unmute", "again", "confirm", "refuse", "export"),
+    *("mute", "unmute", "again", "confirm", "refuse", "erase", "let_in", "export"),
 ]
 
 # Models of which staff add no rows.
 READ_ONLY = (
-    *("audit", "duplicatepair", "identityclaim", "merge", "move", "routinglogentry"),
+    *("audit", "duplicatepair", "erasedpair", "identityclaim", "merge", "move", "routinglogentry"),
     *(*RECORDS, "pointdefinition", "rewarddefinition", "delivery", "target"),
 )
 
@@ -64,6 +64,7 @@ def fill(by: By) -> Profile:
     ada = route("loyalty-card:1804974", by=by, first_name="Ada", last_name="Lovelace", birth_year=1815).profile
     bo = route("loyalty-card:7046671", by=by, first_name="Bo", last_name="Diddley").profile
     gone = route("loyalty-card:1", by=by, first_name="Gone").profile
+    erase_one(bo, by)
     update(ada, email="ada@example.com", mobile_phone="+61404123123", by=by)
     for pair in ("pos:T07-000381", "apns:740f4707bebcf74f9b7c25d4", "pos2:9001", "pos2:8"):
         add(ada, pair, by=by)
@@ -92,6 +93,14 @@ def fill(by: By) -> Profile:
     ApiToken.issue(user=by.user, name="Mine", scopes=["read-profiles"])
     fill_listening(by)
     return ada
+
+
+def erase_one(bo: Profile, by: By) -> None:
+    """Somebody with whom Bo was mistaken, and of whom nothing is left but an empty entry and what keeps them out."""
+    erased = route("pos:erased", by=by, first_name="Erased").profile
+    with contextlib.suppress(Refused):
+        adding.add(bo.pk, Sent("pos", "erased"), by=by, source=None)
+    erasing.purge(erased.pk, by=by)
 
 
 def fill_listening(by: By) -> None:
@@ -194,6 +203,7 @@ def pages_of_merges(ada: Profile) -> Iterator[str]:
 def every_page(ada: Profile) -> Iterator[str]:
     """The start page, the search, and of each model the list, the page that adds, and the pages of one row."""
     yield from ("/admin/", "/admin/search/?q=ada", "/admin/search/?q=nobody", "/admin/password_change/")
+    yield "/admin/identities/erasedpair/find/"
     yield from (f"/admin/identities/extension/klaviyo/{page}/" for page in ("change", "issue-token", "disable"))
     yield from (f"/admin/identities/handle/pos2/{page}" for page in OF_A_HANDLE)
     for model in admin.site._registry:

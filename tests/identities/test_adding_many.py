@@ -255,17 +255,17 @@ def test_an_unknown_handle_is_known_from_the_first_row_that_is_written_under_it(
 @pytest.mark.parametrize(
     ("kind", "statements"),
     [
-        # The handles with blocked values, what the ids mean, match and lock, match again, the rules, the rows and their
-        # audit.
-        ("new", 7),
-        # Without the last three.
+        # The handles with blocked values, what the ids mean, match and lock, match again, what was erased, the rules,
+        # the rows and their audit.
+        ("new", 8),
+        # Without the last four.
         ("known", 4),
         # And the entries, with the handles that they mask.
         ("taken", 6),
-        # And the limits.
-        ("too many", 5),
+        # What was erased, and the limits.
+        ("too many", 6),
         # Besides, which profiles are deleted, the handles, and whether they are there.
-        ("new handle", 10),
+        ("new handle", 11),
     ],
 )
 def test_a_thousand_rows_cost_as_many_statements_as_one(

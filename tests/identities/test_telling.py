@@ -158,6 +158,10 @@ SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
         OVERRIDDEN,
         "Ada Lovelace had claimed Loyalty card 1804974; Klaviyo sent it for Bo Diddley, so the claim was dropped.",
     ),
+    "emptied by an erasure": (
+        {"outcome": "conflict", "kind": "transaction", "handle": "", "identifier": "", "fingerprint": ""},
+        "Klaviyo sent a transaction. It was about somebody who was erased since, so that nothing of it is kept.",
+    ),
     "unknown outcome": (
         {"outcome": "eclipse"},
         "Klaviyo sent Loyalty card 1804974; what became of it is called “eclipse”.",
@@ -167,7 +171,13 @@ SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
 
 def entry(**fields: Any) -> RoutingLogEntry:
     """An entry that Klaviyo caused with the loyalty card 1804974, unless something else is said. Nothing is stored."""
-    usual = {"handle": "loyalty-card", "identifier": "1804974", "source": KLAVIYO, "by": User(username="service")}
+    usual = {
+        "handle": "loyalty-card",
+        "identifier": "1804974",
+        "source": KLAVIYO,
+        "by": User(username="service"),
+        "fingerprint": "of this event",
+    }
     return RoutingLogEntry(**{**usual, **fields})
 
 
