@@ -21,6 +21,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from procrastinate.exceptions import JobAborted
 from procrastinate.jobs import Job
+from procrastinate.sql import queries
 
 from identities import batching
 from identities.models import Identity
@@ -382,6 +383,56 @@ def test_a_row_that_can_only_fail_holds_up_neither_its_batch_nor_the_next(
 
 
 # By the clock
+
+
+@pytest.mark.parametrize("counted", ["never", "when it was empty", "when they had come"])
+def test_to_take_the_next_job_looks_at_each_of_many_that_wait_once_at_most(counted: str) -> None:
+    """Whatever is believed of the queue, and also by a plan that was made when there was nothing in it."""
+    many = 3_000
+    connection.close()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+        (worker_id,) = cursor.fetchone()
+        fetch = {"queues": ["reactions"], "worker_id": worker_id}
+        if counted == "when it was empty":
+            cursor.execute("ANALYZE procrastinate_jobs")
+        for _time in range(10):
+            cursor.execute(queries["fetch_job"], fetch)
+            assert cursor.fetchone()[0] is None
+        cursor.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, lock)"
+            " SELECT 'reactions', 'profiles.tasks.react', 'events/' || number %% 1000"
+            " FROM generate_series(1, %s) AS number",
+            [many],
+        )
+        if counted == "when they had come":
+            cursor.execute("ANALYZE procrastinate_jobs")
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {queries['fetch_job']}", fetch)
+        ((plan,),) = cursor.fetchone()
+        cursor.execute("SELECT id - min(id) OVER () FROM procrastinate_jobs WHERE status = 'doing'")
+        assert cursor.fetchall() == [(0,)]
+        transaction.set_rollback(True)
+
+    pages = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+    # Read from the table and from two indexes.
+    assert pages < 3 * many
+
+
+def test_the_other_jobs_of_a_lock_are_found_by_an_index_that_it_leads() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, lock)"
+            " SELECT 'reactions', 'profiles.tasks.react', 'events/' || number FROM generate_series(1, 3000) AS number"
+        )
+        cursor.execute("ANALYZE procrastinate_jobs")
+        cursor.execute(
+            "EXPLAIN SELECT id, priority FROM procrastinate_jobs"
+            " WHERE lock = 'events/7' AND (status = 'doing' OR status = 'todo')"
+        )
+        plan = "".join(line for (line,) in cursor.fetchall())
+        transaction.set_rollback(True)
+
+    assert "procrastinate_jobs_by_lock" in plan
 
 
 def test_what_is_done_by_the_clock_is_known_to_the_worker() -> None:
