@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
 import random
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -21,7 +22,10 @@ from django.urls import reverse
 
 from identities.models import Identity, RoutingLogEntry
 from omneo_identity.api.views import document
-from profiles.models import CustomAttribute, DuplicatePair, Merge, Profile, Transaction
+from profiles import listening
+from profiles.auditing import By
+from profiles.models import CustomAttribute, DuplicatePair, Merge, Profile, Reaction, Transaction
+from tests.benchmarks import customers
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.measuring import Figures, Table, at_most, timed
 from tests.benchmarks.serving import HEADERS
@@ -30,6 +34,8 @@ TIMES = 20
 WARM_UP = 4
 MOST_MILLISECONDS = 100
 
+API = "/api/v3"
+
 # With the profile that has thousands of identities: the first hundreds of them on its page, all of them in its document.
 HEAVIEST = ("page of the oldest profile, which has the most of everything", "GET /profiles, the oldest first")
 
@@ -37,19 +43,27 @@ HEAVIEST = ("page of the oldest profile, which has the most of everything", "GET
 def run(table: Table, bench: Bench) -> None:
     """What is registered and described is what is measured, so that a new list is measured without a word here."""
     people = _people(bench)
+    keys = {"ID_TOKEN_KEYS": f"bench:{secrets.token_hex(32)}"}
     # A session is signed with the key of the server that believes in it.
-    with bench.product(SECRET_KEY=settings.SECRET_KEY) as address:
-        for title, headers, lines in (
-            ("The admin, 1 client", {"Cookie": _session()}, _pages(people)),
-            ("First pages of the API, 1 client", {"Authorization": f"Bearer {bench.token}"}, _api_lists(people)),
-        ):
-            table.part(title)
-            for name, paths in lines:
-                figures = _measured(address, paths, headers)
-                if name in HEAVIEST:
-                    table.add(name, figures)
-                else:
-                    table.within(name, figures, at_most(MOST_MILLISECONDS))
+    with _trigger(bench.user) as trigger, bench.product(SECRET_KEY=settings.SECRET_KEY, **keys) as address:
+        table.part("The admin, 1 client")
+        _measure(table, address, _pages(people), {"Cookie": _session(bench.user)})
+        table.part("First pages of the API, 1 client")
+        _measure(table, address, _api_lists(people, trigger), {"Authorization": f"Bearer {bench.token}"})
+        table.part("First pages of a customer's own lists, 1 client")
+        own = customers.token(bench, address, {"id": str(people[0].pk)})
+        _measure(table, address, _own_lists(), {"Authorization": f"Bearer {own}"})
+
+
+def _measure(
+    table: Table, address: str, lines: Iterable[tuple[str, Sequence[str]]], headers: Mapping[str, str]
+) -> None:
+    for name, paths in lines:
+        figures = _measured(address, paths, headers)
+        if name in HEAVIEST:
+            table.add(name, figures)
+        else:
+            table.within(name, figures, at_most(MOST_MILLISECONDS))
 
 
 def _measured(address: str, paths: Iterable[str], headers: Mapping[str, str]) -> Figures:
@@ -71,9 +85,8 @@ def _measured(address: str, paths: Iterable[str], headers: Mapping[str, str]) ->
         connection.close()
 
 
-def _session() -> str:
-    """The cookie of somebody who may do everything."""
-    user, _created = User.objects.get_or_create(username="bench", defaults={"is_staff": True, "is_superuser": True})
+def _session(user: User) -> str:
+    """The cookie of somebody who has logged in."""
     client = Client()
     client.force_login(user)
     # As the product calls it where it is served by HTTPS only.
@@ -130,21 +143,46 @@ def _text_of_newest(model: type[Model], fields: Iterable[str]) -> str:
     return next(filter(None, texts), "")
 
 
-def _api_lists(people: list[Profile]) -> Iterator[tuple[str, list[str]]]:
+def _api_lists(people: list[Profile], trigger: Reaction) -> Iterator[tuple[str, list[str]]]:
     """Each list of the API as its description names it, of these people where it is of one profile."""
     value = CustomAttribute.objects.first()
     asked = {f"attributes[0][{name}]": text for name, text in _attribute(value).items()}
+    for path in _described(API):
+        query = f"?{urlencode(asked)}" if path.endswith("/attributes/custom") else ""
+        if path == f"{API}/profiles":
+            yield HEAVIEST[1], [path]
+            query = "?sort=-created_at"
+        yield (
+            f"GET {path.removeprefix(API)}",
+            [path.format(profile_id=one.pk, trigger_id=trigger.pk) + query for one in people],
+        )
+
+
+def _own_lists() -> Iterator[tuple[str, list[str]]]:
+    for path in _described(customers.ME):
+        yield f"GET {path}", [path]
+
+
+def _described(begin: str) -> Iterator[str]:
+    """The path of each list below this one, with the names of what it is of in braces."""
     for path, item in json.loads(orjson.dumps(document()))["paths"].items():
         content = item.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
         reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
-        if not reference.startswith("#/components/schemas/Paginated"):
-            continue
-        query = f"?{urlencode(asked)}" if path.endswith("/attributes/custom") else ""
-        name = path.removeprefix("/api/v3")
-        if name == "/profiles":
-            yield HEAVIEST[1], [path]
-            query = "?sort=-created_at"
-        yield f"GET {name}", [re.sub(r"\{.*?\}", str(one.pk), path) + query for one in people]
+        if path.startswith(f"{begin}/") and reference.startswith("#/components/schemas/Paginated"):
+            yield path
+
+
+@contextlib.contextmanager
+def _trigger(owner: User) -> Iterator[Reaction]:
+    """A trigger to list the actions of; off, so that nothing listens."""
+    by = By(owner)
+    condition = {"name": "condition", "value": {"!!": {"var": "profile"}}, "is_dynamic": False}
+    steps = [listening.Step({"name": "filter", "arguments": [condition]})]
+    row = listening.add_reaction({"name": "Bench", "trigger": "profile.updated", "is_active": False}, steps, by=by)
+    try:
+        yield row
+    finally:
+        listening.delete_reaction(row.pk, by=by)
 
 
 def _attribute(row: CustomAttribute | None) -> dict[str, str]:

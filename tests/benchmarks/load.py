@@ -27,10 +27,11 @@ SCRIPT = Path(__file__).with_name("requests.lua")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: its path with the query, and a body if it is a POST."""
+    """One request: its path with the query, a body if it is a POST, and a token if each has its own."""
 
     path: str
     body: object = None
+    token: str = ""
 
 
 def over_http(
@@ -56,7 +57,7 @@ def over_http(
     with tempfile.NamedTemporaryFile("w", suffix=".requests") as file:
         for ask in asks:
             body = "" if ask.body is None else json.dumps(ask.body)
-            file.write(f"{ask.path}\t{body}\n")
+            file.write(f"{ask.path}\t{body}\t{ask.token}\n")
         file.flush()
         threads = min(2, clients)
         command = ["wrk", "--script", str(SCRIPT), "--threads", str(threads), "--connections", str(clients)]

@@ -1,4 +1,4 @@
--- Sends the lines of a file, "path<TAB>body", round and round; each thread its own ones. Ends with the figures as JSON.
+-- Sends the lines of a file, "path<TAB>body<TAB>token", round and round; each thread its own ones. Ends with the figures as JSON.
 
 local count = 0
 
@@ -14,7 +14,10 @@ function init(arguments)
   local line_number = 0
   for line in io.lines(file) do
     if line_number % threads == number then
-      local path, body = line:match("^([^\t]*)\t(.*)$")
+      local path, body, token = line:match("^([^\t]*)\t([^\t]*)\t(.*)$")
+      if token ~= "" then
+        wrk.headers["Authorization"] = "Bearer " .. token
+      end
       if body == "" then
         lines[#lines + 1] = wrk.format("GET", path)
       else

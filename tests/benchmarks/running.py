@@ -25,7 +25,10 @@ from tests.benchmarks.bench import Bench
 from tests.benchmarks.measuring import Table, say
 
 # In this order, since the later ones change what the earlier ones read.
-PARTS = ["lookups", "configuration", "balances", "lists", "writes", "batches", "merging", "importing", "growth"]
+PARTS = [
+    *("lookups", "customers", "configuration", "balances", "lists", "writes", "events", "batches", "merging"),
+    *("importing", "growth"),
+]
 
 # Of the embedded server, which is meant for trying things out; as anybody gives a server of this size.
 SERVER = ["shared_buffers=2GB", "max_wal_size=8GB", "max_connections=200"]

@@ -52,10 +52,7 @@ def stock(database_url: str) -> Iterator[str]:
 def _served(command: list[str], settings: Mapping[str, str], ready: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = {
-        name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR")
-    }
-    environment |= {
+    environment = _environment() | {
         "HOST": "127.0.0.1", "PORT": str(port), "GRANIAN_PORT": str(port),
         "WORKERS": str(WORKERS), "THREADS": str(THREADS), **settings,
     }  # fmt: skip
@@ -67,6 +64,36 @@ def _served(command: list[str], settings: Mapping[str, str], ready: str) -> Iter
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR")
+    }
+
+
+@contextlib.contextmanager
+def workers(database_url: str, count: int, **more: str) -> Iterator[None]:
+    """Keep so many workers of the product. `more` are settings, as in the README."""
+    environment = {
+        **_environment(),
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "LOG_LEVEL": "ERROR",
+        **more,
+    }
+    command = [sys.executable, "-m", "omneo_identity.worker", str(os.getpid())]
+    processes = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _worker in range(count)
+    ]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
 
 
 def _wait(server: subprocess.Popen[bytes], url: str) -> None:
