@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from identities.holding import settle
+from identities.holding import Changed, settle
 from identities.models import IdempotencyRecord
 from profiles.refusing import Refused
 
@@ -20,6 +20,18 @@ KEPT = datetime.timedelta(hours=24)
 
 # Deleted at once, so that none of the transactions is a long one.
 BATCH = 5_000
+
+# The clocks of two servers never differ by more.
+SKEW = datetime.timedelta(minutes=5)
+
+# Answers of a day, read one after the other.
+DELETE_TELLING = """
+    DELETE FROM identities_idempotencyrecord
+    WHERE created_at >= %s AND EXISTS (SELECT 1 FROM unnest(%s::text[]) AS one (text) WHERE strpos(body, one.text) > 0)
+"""
+
+# By audit_by_event. The keys of erasures are in the order of their commits (`hold_back`).
+LAST_ERASURE = "SELECT max(id) FROM profiles_audit WHERE event = 'erased'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +46,8 @@ def once(act: Callable[[], Answer], *, user: User, key: str, fingerprint: str) -
 
     One transaction holds the change and its answer, so that no crash can keep one without the other. Whatever `act`
     changes in transactions of its own becomes part of it. When it deadlocks with another write it starts over as a
-    whole, hence `act` may be called several times. What `act` raises undoes everything, as an answer of 500 or more
-    does: neither is kept.
+    whole, hence `act` may be called several times, and so it does when somebody was erased meanwhile, whom its answer
+    may tell of. What `act` raises undoes everything, as an answer of 500 or more does: neither is kept.
 
     In: `fingerprint`, a digest of all that makes two requests the same, at most 64 characters. Out: the answer, and
     whether it was given before.
@@ -44,7 +56,7 @@ def once(act: Callable[[], Answer], *, user: User, key: str, fingerprint: str) -
     """
 
     def attempt() -> tuple[Answer, bool]:
-        _claim(user, key)
+        last_erasure = _claim(user, key)
         # A statement of its own, that sees what the last one to hold the claim has committed.
         record = IdempotencyRecord.objects.filter(user=user, key=key).first()
         if record is not None and not _is_over(record):
@@ -58,6 +70,8 @@ def once(act: Callable[[], Answer], *, user: User, key: str, fingerprint: str) -
         if answer.status >= 500:
             transaction.set_rollback(True)
         else:
+            if answer.body:
+                _outrun_erasures(last_erasure)
             IdempotencyRecord.objects.create(
                 user=user,
                 key=key,
@@ -82,15 +96,56 @@ def forget_expired() -> int:
     return forgotten
 
 
-def _claim(user: User, key: str) -> None:
-    """Hold the key until the transaction ends. Nobody waits for it: whoever comes second is told so."""
-    name = hashlib.sha256(f"idempotency {user.pk} {key}".encode()).digest()
+def forget_telling(texts: Sequence[str], *, since: datetime.datetime | None = None) -> None:
+    """Delete the answers with one of these texts in them. In: from when on there may be such, at the earliest."""
+    since = since - SKEW if since else datetime.datetime.min.replace(tzinfo=datetime.UTC)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [int.from_bytes(name[:8], signed=True)])
-        (is_held,) = cursor.fetchone() or (False,)
+        cursor.execute(DELETE_TELLING, [since, list(texts)])
+
+
+def hold_back() -> None:
+    """Let nobody keep an answer until this transaction ends.
+
+    To be called by an erasure before it writes its entry of the audit. Whoever is about to keep an answer waits for
+    its commit, and then finds that entry, so that no answer outlives a person by having been on its way.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_lock("answers")])
+
+
+def _outrun_erasures(last: int | None) -> None:
+    """Keep erasures from their commit until this transaction ends. Raises Changed where one committed since `last`.
+
+    A moment: nothing comes after it but the answer's row. So that no circle of locks can come of it, whoever has
+    this one asks for no profile any more.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_lock("answers")])
+        # A statement of its own, that sees what those who were waited for have committed.
+        cursor.execute(LAST_ERASURE)
+        if cursor.fetchone() != (last,):
+            raise Changed
+
+
+def _claim(user: User, key: str) -> int | None:
+    """Hold the key until the transaction ends. Nobody waits for it: whoever comes second is told so.
+
+    Returns the key of the last erasure in the audit, if there was one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT pg_try_advisory_xact_lock(%s), ({LAST_ERASURE})",  # noqa: S608 - a statement of ours
+            [_lock(f"idempotency {user.pk} {key}")],
+        )
+        is_held, last_erasure = cursor.fetchone() or (False, None)
     if not is_held:
         message = _("A request with this Idempotency-Key is still under way. Send it again in a moment.")
         raise Refused("idempotency_key_in_flight", message)
+    return last_erasure
+
+
+def _lock(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
 
 def _is_over(record: IdempotencyRecord) -> bool:

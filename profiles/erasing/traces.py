@@ -6,14 +6,17 @@ no value of it. Others' rows stay theirs, without what came by a pair that is er
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import Any
 
 from django.apps import apps
 from django.db import connection, models
 from django.utils import timezone
 
+from identities import replaying
 from identities.models import DeletedIdentity, Identity, Pair
 from profiles.auditing import By, kind_of
 from profiles.inserting import json_of
@@ -40,17 +43,23 @@ def wipe(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, by: By) -> None:
         "identifiers": [pair.identifier for pair in pairs],
         "by": by.user.pk,
     }
-    # As JSON has them, quotes and all: somebody else's total may have the same digits in it, and where an answer is
-    # deleted, its request can be done twice.
-    asked["inside"] = [*asked["texts"], *map(json_of, asked["identifiers"][:MOST_INSIDE])]
     asked["others"] = _others(asked)
     asked["entries"] = [pk for (pk,) in _run(LOG, asked)]
     _wipe_records(asked)
     _wipe_audit(asked)
-    for statement in (TAKEN, FIELDS, MOVES, ADMIN_LOG, ANSWERS, BATCHES):
+    for statement in (TAKEN, FIELDS, MOVES, ADMIN_LOG, BATCHES):
         _run(statement, asked)
+    wipe_answers(ids, pairs)
     _wipe_events(asked)
     DeletedIdentity.objects.filter(addressed__in=ids).delete()
+
+
+def wipe_answers(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, since: datetime.datetime | None = None) -> None:
+    """Delete the answers that wait to be replayed and tell of these. In: from when on, where the rest is wiped."""
+    # As JSON has them, quotes and all: somebody else's total may have the same digits in it, and where an answer is
+    # deleted, its request can be done twice.
+    identifiers = [json_of(pair.identifier) for pair in islice(pairs, MOST_INSIDE)]
+    replaying.forget_telling([*map(str, ids), *identifiers], since=since)
 
 
 def _others(asked: dict[str, Any]) -> list[uuid.UUID]:
@@ -164,12 +173,6 @@ ADMIN_LOG = """
             SELECT id FROM django_content_type WHERE app_label = 'identities' AND model = 'identity'
         )
     )
-"""
-
-# Answers that wait to be replayed: those of a day, read one after the other.
-ANSWERS = """
-    DELETE FROM identities_idempotencyrecord
-    WHERE EXISTS (SELECT 1 FROM unnest(%(inside)s::text[]) AS one (text) WHERE strpos(body, one.text) > 0)
 """
 
 BATCHES = """
