@@ -37,7 +37,6 @@ KEPT = database.CLUSTER.parent / "demo.json"
 SHOP_SECRET = "SHOPIFY_SECRET"  # noqa: S105 - the name of a variable
 OURS = "demo"
 
-
 # What ends the demo.
 STOPS = (signal.SIGINT, signal.SIGTERM)
 

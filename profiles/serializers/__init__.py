@@ -124,6 +124,8 @@ __all__ = [
     "ProfileChangeSerializer",
     "ProfileSerializer",
     "ProfileTypeSerializer",
+    "PurgeSerializer",
+    "PurgingSerializer",
     "QueuedBatchSerializer",
     "QueuedSyncSerializer",
     "RecordMoveSerializer",
@@ -149,6 +151,4 @@ __all__ = [
     "WhySerializer",
     "columns_among",
     "told",
-    "PurgeSerializer",
-    "PurgingSerializer",
 ]

@@ -62,7 +62,8 @@ ASKED = {
 }
 
 # Lists that no index walks from the cursor on: as small as the number of systems, or of campaigns, that a retailer has;
-# the actions of a reaction, of which there are 50 at most; and what is found by a value, where the index of values is gone through up to the cursor.
+# the actions of a reaction, of which there are 50 at most; and what is found by a value, where the index of values is
+# gone through up to the cursor.
 NOT_BY_INDEX = {
     *("/handles", "/rewards/definitions", "/profiles/attributes/custom"),
     *("/webhooks", "/triggers", "/triggers/{trigger_id}/actions"),

@@ -723,9 +723,8 @@ def test_an_id_is_read_in_any_spelling_of_a_uuid(api, ada) -> None:
     assert api.data(f"/profiles/{ada['id'].replace('-', '')}")["id"] == ada["id"]
 
 
-@pytest.mark.parametrize("path", ["nothing"])
-def test_what_a_profile_does_not_have_is_a_404_in_json(api, ada, path) -> None:
-    not_found(api.get(f"/profiles/{ada['id']}/{path}"))
+def test_what_a_profile_does_not_have_is_a_404_in_json(api, ada) -> None:
+    not_found(api.get(f"/profiles/{ada['id']}/nothing"))
 
 
 # PUT /profiles/{id}/update-type
