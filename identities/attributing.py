@@ -20,6 +20,7 @@ from identities.holding import Held, hold, settle
 from identities.models import Extension, Identity, brought
 from profiles import auditing
 from profiles.auditing import By
+from profiles.inserting import is_same
 from profiles.models import CustomAttribute, Profile, ProfileQuerySet
 from profiles.models.attribute import LONGEST_FOUND
 from profiles.refusing import Refused
@@ -158,7 +159,7 @@ def write(
                 row.delete()
             continue
         kind, value, text = _typed(one, row)
-        if row is not None and (row.type, row.value) == (kind, value):
+        if row is not None and row.type == kind and is_same(row.value, value):
             continue
         if row is not None and only_missing:
             not_taken.append(f"custom_attributes.{row}")

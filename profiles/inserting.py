@@ -124,6 +124,13 @@ def json_of(value: Any) -> str:
         return json.dumps(value, cls=DjangoJSONEncoder)
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two values are the same in JSON, where 1 is not true, and the order of keys says nothing."""
+    return one == other and json.dumps(one, cls=DjangoJSONEncoder, sort_keys=True) == json.dumps(
+        other, cls=DjangoJSONEncoder, sort_keys=True
+    )
+
+
 def _written(row: models.Model) -> list[Any]:
     values = row.__dict__
     return [

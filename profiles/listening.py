@@ -17,11 +17,15 @@ from django.utils.translation import gettext as _
 
 from profiles import auditing
 from profiles.auditing import By
+from profiles.inserting import is_same
 from profiles.models import Action, Audit, Delivery, Reaction, Webhook
 from profiles.reacting import actions, conditions, guard
 from profiles.refusing import Refused
 
 MOST_ACTIONS = 50
+
+# As far as the column goes. Of two with the same, the older one is first.
+LAST = 2**31 - 1
 
 # Active ones of one trigger, webhooks and reactions together: each event of it asks all of them.
 MOST_LISTENERS = 100
@@ -134,7 +138,7 @@ def add_action(pk: int, fields: Mapping[str, Any], *, by: By) -> Action:
         row = Reaction.objects.select_for_update(no_key=True).get(pk=pk)
         _bound(row.actions.count() + 1)
         last: int | None = row.actions.aggregate(last=Max("sort_order"))["last"]
-        action = Action(reaction=row, **{"sort_order": 0 if last is None else last + 1, **fields})
+        action = Action(reaction=row, **{"sort_order": 0 if last is None else min(last + 1, LAST), **fields})
         check_action(action.name, action.arguments)
         action.save(force_insert=True)
         row.updated_at = timezone.now()
@@ -201,7 +205,7 @@ def _check(row: Webhook) -> None:
 
 def _set(row: Webhook | Reaction | Action, fields: Mapping[str, Any], *, by: By) -> list[Audit]:
     """Set the columns that differ. Returns what the audit is to say of it, nothing where none does."""
-    old = {name: getattr(row, name) for name, value in fields.items() if getattr(row, name) != value}
+    old = {name: getattr(row, name) for name, value in fields.items() if not is_same(getattr(row, name), value)}
     if not old:
         return []
     new = {name: fields[name] for name in old}
@@ -225,7 +229,7 @@ def _act(reaction: Reaction, steps: Sequence[Step], *, gone: Collection[int] | N
     for place, step in enumerate(steps):
         field = f"actions.{place}."
         if step.pk is None:
-            action = Action(reaction=reaction, **{"sort_order": last + 1, **step.fields})
+            action = Action(reaction=reaction, **{"sort_order": min(last + 1, LAST), **step.fields})
             check_action(action.name, action.arguments, field)
             action.save(force_insert=True)
             entries.append(_told(action, step.fields, by=by))

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 
 from omneo_identity.api import parsers
+from profiles.inserting import is_same
 
 LONGEST_URL = 2_048
 LONGEST_LOGIC = 65_536
@@ -51,6 +52,13 @@ class LogicField(forms.CharField):
         except (APIException, RecursionError, ValueError) as error:
             raise ValidationError(gettext("This is no JSON that can be kept.")) from error
         return found
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """By what JSON tells apart: for Python, 1 is true."""
+        try:
+            return not is_same(None if initial == "" else initial, self.to_python(data))
+        except ValidationError:
+            return True
 
     def run_validators(self, value: Any) -> None:
         super().run_validators(shown(value))

@@ -60,6 +60,11 @@ def test_delete_takes_one_away(api, ada) -> None:
     not_found(api.delete(f"/profiles/{ada['id']}/attributes/custom/loyalty:tier"))
 
 
+def test_one_and_true_are_different_values_inside_of_json(api, ada) -> None:
+    for value in ([1], [True], {"a": 0}, {"a": False}):
+        assert repr(put(api, ada, "loyalty:tier", type="json", value=value).json()["data"]["value"]) == repr(value)
+
+
 @pytest.mark.parametrize(
     ("kind", "sent", "kept"),
     [

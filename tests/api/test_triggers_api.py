@@ -394,3 +394,36 @@ def test_what_a_deleted_action_has_on_its_way_is_no_longer_wanted(api, trigger) 
     assert are_wanted() == [False, True]
     api.delete(f"/triggers/{trigger['id']}")
     assert are_wanted() == [False, False]
+
+
+def test_behind_an_action_of_the_last_order_there_is_room(api) -> None:
+    last = 2**31 - 1
+    made = api.post(
+        "/triggers", {"name": "Last", "trigger": "profile.updated", "actions": [{**FILTER, "sort_order": last}, SET]}
+    ).json()["data"]
+
+    added = api.post(f"/triggers/{made['id']}/actions", SEND)
+
+    assert added.status_code == 201
+    actions = api.data(f"/triggers/{made['id']}")["actions"]
+    assert told(actions) == [("filter", last), ("attribute.set", last), ("target.send", last)]
+
+
+def test_one_and_true_are_different_values_of_an_action(api) -> None:
+    names = {"namespace": "loyalty", "handle": "tier", "type": "json"}
+
+    def setting(value: Any) -> dict[str, Any]:
+        arguments = [argument("value", value), *(argument(name, text) for name, text in names.items())]
+        return {"name": "attribute.set", "arguments": arguments}
+
+    made = api.post("/triggers", {"name": "Tier", "trigger": "profile.updated", "actions": [setting(0)]}).json()[
+        "data"
+    ]
+    for value in (1, True, [1], [True], {"a": 0}, {"a": False}):
+        sent = {"id": made["actions"][0]["id"], **setting(value)}
+
+        assert api.put(f"/triggers/{made['id']}", {"actions": [sent]}).status_code == 200
+
+        (stored,) = api.data(f"/triggers/{made['id']}")["actions"]
+        (found,) = [one["value"] for one in stored["arguments"] if one["name"] == "value"]
+        assert repr(found) == repr(value)

@@ -286,3 +286,13 @@ def test_what_is_on_its_way_to_a_deleted_webhook_is_no_longer_wanted(api, hook) 
 
     wanted = taking.take(one.target_id), taking.take(one.target_id)
     assert [(taken.id, taken.is_wanted) for taken in wanted if taken] == [(one.pk, False), (other.pk, True)]
+
+
+def test_one_and_true_are_different_values_in_a_condition(api, hook) -> None:
+    for value in (1, True, 0, False):
+        condition = {"===": [{"var": "x"}, value]}
+
+        changed = api.put(f"/webhooks/{hook['id']}", {"condition": condition}).json()["data"]
+
+        assert repr(changed["condition"]) == repr(condition)
+        assert repr(api.data(f"/webhooks/{hook['id']}")["condition"]) == repr(condition)

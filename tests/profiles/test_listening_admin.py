@@ -98,6 +98,15 @@ def test_only_what_was_changed_of_a_webhook_is_written(keeper, webhook, by) -> N
     assert (webhook.namespace, webhook.queue, webhook.condition, webhook.user) == ("mine", "high", CONDITION, by.user)
 
 
+def test_a_condition_in_which_one_becomes_true_is_another(keeper, webhook, by) -> None:
+    listening.change_webhook(webhook.pk, {"condition": {"===": [{"var": "x"}, 1]}}, by=by)
+
+    keeper.post(page_of(webhook), filled(keeper, page_of(webhook), condition='{"===": [{"var": "x"}, true]}'))
+
+    webhook.refresh_from_db()
+    assert webhook.condition["==="][1] is True
+
+
 @pytest.mark.parametrize(
     ("condition", "told"),
     [
