@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -98,9 +99,12 @@ class WebhookViewSet(ApiViewSet):
     def update(self, request: Request, webhook_id: int) -> Response:
         body = WebhookChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        row = Webhook.objects.get(pk=webhook_id)
-        demand_of(request, [row.trigger, body.validated_data.get("trigger") or ""])
-        return self.shown(listening.change_webhook(webhook_id, body.fields_of(), by=by(request)))
+        with transaction.atomic():
+            # What it listens to must not become something else between being asked and being changed.
+            row = Webhook.objects.select_for_update(no_key=True).get(pk=webhook_id)
+            demand_of(request, [row.trigger, body.validated_data.get("trigger") or ""])
+            row = listening.change_webhook(webhook_id, body.fields_of(), by=by(request))
+        return self.shown(row)
 
     @extend_schema(responses={204: None}, summary="Delete a webhook", description=DELETED)
     def destroy(self, request: Request, webhook_id: int) -> Response:
@@ -152,10 +156,12 @@ class ReactionViewSet(ApiViewSet):
     def update(self, request: Request, trigger_id: int) -> Response:
         body = ReactionChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        row = Reaction.objects.get(pk=trigger_id)
-        names = [*row.actions.values_list("name", flat=True), *body.names()]
-        demand_of(request, [row.trigger, body.validated_data.get("trigger") or ""], names)
-        return self.shown(listening.change_reaction(trigger_id, body.fields_of(), body.steps(), by=by(request)))
+        with transaction.atomic():
+            row = Reaction.objects.select_for_update(no_key=True).get(pk=trigger_id)
+            names = [*row.actions.values_list("name", flat=True), *body.names()]
+            demand_of(request, [row.trigger, body.validated_data.get("trigger") or ""], names)
+            row = listening.change_reaction(trigger_id, body.fields_of(), body.steps(), by=by(request))
+        return self.shown(row)
 
     @extend_schema(responses={204: None}, summary="Delete a trigger", description=DELETED)
     def destroy(self, request: Request, trigger_id: int) -> Response:
@@ -190,8 +196,9 @@ class ActionViewSet(ApiViewSet):
     def create(self, request: Request, trigger_id: int) -> Response:
         body = NewActionSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        reaction = Reaction.objects.get(pk=trigger_id)
-        names = [*reaction.actions.values_list("name", flat=True), body.validated_data["name"]]
-        demand_of(request, [reaction.trigger], names)
-        row = listening.add_action(trigger_id, body.fields_of(), by=by(request))
+        with transaction.atomic():
+            reaction = Reaction.objects.select_for_update(no_key=True).get(pk=trigger_id)
+            names = [*reaction.actions.values_list("name", flat=True), body.validated_data["name"]]
+            demand_of(request, [reaction.trigger], names)
+            row = listening.add_action(trigger_id, body.fields_of(), by=by(request))
         return one(ActionSerializer(row).data, 201)
