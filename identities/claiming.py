@@ -225,19 +225,25 @@ def confirm(claim_id: int, *, said_at: datetime | None = None, by: By) -> Identi
 
 
 def changed() -> Refused:
-    message = _("The customer says something else by now. Nothing was confirmed: look again at what it is.")
+    message = _("The customer says something else by now. Nothing was decided: look again at what it is.")
     return Refused("plan_changed", message)
 
 
-def refuse(claim_id: int, *, reason: str = "", by: By) -> None:
+def refuse(claim_id: int, *, said_at: datetime | None = None, reason: str = "", by: By) -> None:
     """Let staff say that a claim is not true: it is gone, and the audit keeps that and why. The customer may say the
-    same again. Raises IdentityClaim.DoesNotExist."""
+    same again.
+
+    In: when the claim that somebody has looked at was said, as in `confirm`. Raises IdentityClaim.DoesNotExist, and
+    Refused `plan_changed`.
+    """
 
     def attempt() -> None:
         row = IdentityClaim.objects.get(pk=claim_id)
+        if said_at is not None and row.updated_at != said_at:
+            raise changed()
         hold([], profile_ids=[row.profile_id])
         current = IdentityClaim.objects.filter(pk=claim_id).first()
-        if current is None or current.profile_id != row.profile_id:
+        if current is None or _whose(current) != _whose(row):
             raise Changed
         _drop(current, "refused", by=by, new={"reason": reason} if reason else {})
 

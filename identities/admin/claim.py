@@ -156,9 +156,12 @@ class IdentityClaimAdmin(ReadOnlyAdmin):
         claim: IdentityClaim = self.object_of(request, object_id)
         form = RefuseClaimForm(request.POST if request.method == "POST" else None)
         words = {"handle": claim.handle, "identifier": _standing(claim).shown, "profile": link(claim.profile)}
+        said_at = claim.updated_at.isoformat()
 
         def act() -> str:
-            claiming.refuse(claim.pk, reason=form.cleaned_data["reason"], by=by(request))
+            if request.POST.get(SAID_AT) != said_at:
+                raise claiming.changed()
+            claiming.refuse(claim.pk, said_at=claim.updated_at, reason=form.cleaned_data["reason"], by=by(request))
             self.log_change(request, claim, _("Refused."))
             return format_html(_("Refused: {profile} no longer claims {handle} {identifier}."), **words)
 
@@ -173,6 +176,7 @@ class IdentityClaimAdmin(ReadOnlyAdmin):
             act=act,
             danger=True,
             form=form,
+            hidden={SAID_AT: [said_at]},
         )
         return self.ask(request, question, obj=claim, then=self._then(request, claim))
 

@@ -41,8 +41,13 @@ def page(client: Client, name: str, row: IdentityClaim, **post: str) -> Any:
 
 def confirm(client: Client, row: IdentityClaim) -> Any:
     """Confirm what the page shows of this claim."""
-    (said_at,) = re.findall(r'name="said_at" value="([^"]+)"', text(page(client, "confirm", row))) or ["?"]
-    return page(client, "confirm", row, said_at=said_at)
+    return page(client, "confirm", row, said_at=said_at(page(client, "confirm", row)))
+
+
+def said_at(shown: Any) -> str:
+    """When what a page shows was said, as its form says it."""
+    found: list[str] = re.findall(r'name="said_at" value="([^"]+)"', text(shown))
+    return found[0] if found else "?"
 
 
 def text(response: Any) -> str:
@@ -151,11 +156,10 @@ def test_nothing_is_confirmed_that_the_customer_said_after_the_page_was_shown(
     staff: Client, ada: Profile, is_seen_first: bool, by: By
 ) -> None:
     row = claim(ada, "loyalty-card:777", by=by)
-    shown = text(page(staff, "confirm", row)) if is_seen_first else ""
+    seen = said_at(page(staff, "confirm", row)) if is_seen_first else ""
     claiming.change(row.pk, of=ada.pk, identifier="888", by=by)
 
-    said_at = re.findall(r'name="said_at" value="([^"]+)"', shown) or [""]
-    response = page(staff, "confirm", row, said_at=said_at[0])
+    response = page(staff, "confirm", row, said_at=seen)
 
     assert "The customer says something else by now" in text(response)
     assert "says that loyalty-card 888 is theirs" in text(response)
@@ -180,12 +184,27 @@ def test_what_another_has_is_not_offered_for_confirmation(staff: Client, ada: Pr
 def test_refusing_keeps_the_reason_in_the_audit(staff: Client, ada: Profile, by: By) -> None:
     row = claim(ada, "loyalty-card:777", by=by)
 
-    assert "The claim is deleted" in text(page(staff, "refuse", row))
-    response = page(staff, "refuse", row, reason="The card was lost.")
+    asked = page(staff, "refuse", row)
+    response = page(staff, "refuse", row, reason="The card was lost.", said_at=said_at(asked))
 
+    assert "The claim is deleted" in text(asked)
     assert claims_of(ada) == []
     assert "no longer claims loyalty-card 777" in text(response)
     assert Audit.objects.get(event="refused").new_values == {"reason": "The card was lost."}
+
+
+@pytest.mark.parametrize("is_seen_first", [True, False])
+def test_nothing_is_refused_that_the_customer_said_after_the_page_was_shown(
+    staff: Client, ada: Profile, is_seen_first: bool, by: By
+) -> None:
+    row = claim(ada, "loyalty-card:777", by=by)
+    seen = said_at(page(staff, "refuse", row)) if is_seen_first else ""
+    claiming.change(row.pk, of=ada.pk, identifier="888", by=by)
+
+    response = page(staff, "refuse", row, reason="Not theirs.", said_at=seen)
+
+    assert "The customer says something else by now" in text(response)
+    assert claims_of(ada) == ["loyalty-card:888"]
 
 
 def test_the_page_of_what_was_decided_meanwhile_is_gone(staff: Client, ada: Profile, by: By) -> None:
