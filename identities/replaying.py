@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -27,8 +27,13 @@ SKEW = datetime.timedelta(minutes=5)
 # Answers of a day, read one after the other.
 DELETE_TELLING = """
     DELETE FROM identities_idempotencyrecord
-    WHERE created_at >= %s AND EXISTS (SELECT 1 FROM unnest(%s::text[]) AS one (text) WHERE strpos(body, one.text) > 0)
+    WHERE created_at >= %s AND id <> ALL(%s::bigint[])
+    AND EXISTS (SELECT 1 FROM unnest(%s::text[]) AS one (text) WHERE strpos(body, one.text) > 0)
 """
+
+# Foreign keys are checked at the end of a transaction, which takes long where it has changed many rows: before a lock
+# for which all others wait, that is done.
+CHECKED = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; "
 
 # By audit_by_event. The keys of erasures are in the order of their commits (`hold_back`).
 LAST_ERASURE = "SELECT max(id) FROM profiles_audit WHERE event = 'erased'"
@@ -55,7 +60,13 @@ def once(act: Callable[[], Answer], *, user: User, key: str, fingerprint: str) -
     answer is another request's. Raises Busy when every try met another writer.
     """
 
+    overtaken = False
+
     def attempt() -> tuple[Answer, bool]:
+        nonlocal overtaken
+        if overtaken:
+            # Once is enough: whoever erases many, one after the other, would have it start over until it gives up.
+            _hold_erasures_back()
         last_erasure = _claim(user, key)
         # A statement of its own, that sees what the last one to hold the claim has committed.
         record = IdempotencyRecord.objects.filter(user=user, key=key).first()
@@ -70,8 +81,9 @@ def once(act: Callable[[], Answer], *, user: User, key: str, fingerprint: str) -
         if answer.status >= 500:
             transaction.set_rollback(True)
         else:
-            if answer.body:
-                _outrun_erasures(last_erasure)
+            if answer.body and not overtaken and not _outruns_erasures(last_erasure):
+                overtaken = True
+                raise Changed
             IdempotencyRecord.objects.create(
                 user=user,
                 key=key,
@@ -96,11 +108,17 @@ def forget_expired() -> int:
     return forgotten
 
 
-def forget_telling(texts: Sequence[str], *, since: datetime.datetime | None = None) -> None:
-    """Delete the answers with one of these texts in them. In: from when on there may be such, at the earliest."""
+def recent(since: datetime.datetime) -> list[int]:
+    """The keys of the answers since then, as far as servers' clocks may differ."""
+    return list(IdempotencyRecord.objects.filter(created_at__gte=since - SKEW).values_list("pk", flat=True))
+
+
+def forget_telling(texts: Sequence[str], *, since: datetime.datetime | None = None, but: Collection[int] = ()) -> None:
+    """Delete the answers with one of these texts in them. In: from when on there may be such, at the earliest; and the
+    keys of those that were looked through."""
     since = since - SKEW if since else datetime.datetime.min.replace(tzinfo=datetime.UTC)
     with connection.cursor() as cursor:
-        cursor.execute(DELETE_TELLING, [since, list(texts)])
+        cursor.execute(DELETE_TELLING, [since, list(but), list(texts)])
 
 
 def hold_back() -> None:
@@ -110,21 +128,26 @@ def hold_back() -> None:
     its commit, and then finds that entry, so that no answer outlives a person by having been on its way.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_lock("answers")])
+        cursor.execute(f"{CHECKED} SELECT pg_advisory_xact_lock(%s)", [_lock("answers")])
 
 
-def _outrun_erasures(last: int | None) -> None:
-    """Keep erasures from their commit until this transaction ends. Raises Changed where one committed since `last`.
-
-    A moment: nothing comes after it but the answer's row. So that no circle of locks can come of it, whoever has
-    this one asks for no profile any more.
-    """
+def _hold_erasures_back() -> None:
+    """Keep erasures from their commit until this transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_lock("answers")])
+        cursor.execute(f"{CHECKED} SELECT pg_advisory_xact_lock_shared(%s)", [_lock("answers")])
+
+
+def _outruns_erasures(last: int | None) -> bool:
+    """Whether none has committed since the one of this key in the audit; from here on none does, until this ends.
+
+    Nothing comes after it but the answer's row. So that no circle of locks can come of it, whoever has this one asks
+    for no profile any more.
+    """
+    _hold_erasures_back()
+    with connection.cursor() as cursor:
         # A statement of its own, that sees what those who were waited for have committed.
         cursor.execute(LAST_ERASURE)
-        if cursor.fetchone() != (last,):
-            raise Changed
+        return bool(cursor.fetchone() == (last,))
 
 
 def _claim(user: User, key: str) -> int | None:

@@ -6,9 +6,8 @@ no value of it. Others' rows stay theirs, without what came by a pair that is er
 
 from __future__ import annotations
 
-import datetime
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,7 +16,7 @@ from django.db import connection, models
 from django.utils import timezone
 
 from identities import replaying
-from identities.models import DeletedIdentity, Identity, Pair
+from identities.models import BUILT_IN, DeletedIdentity, Identity, Pair
 from profiles.auditing import By, kind_of
 from profiles.inserting import json_of
 from profiles.merging.lineage import BESIDE
@@ -25,16 +24,20 @@ from profiles.models import RECORDS, CustomAttribute, Move, Profile, Record
 from profiles.models.policy import dying
 from profiles.reacting import taking
 
-# So many identifiers are looked for in answers.
+# So many identifiers are looked for in answers, and as many entries of the log.
 MOST_INSIDE = 1_000
+
+# As orjson, PostgreSQL's json and its jsonb write them.
+COLONS = (":", " : ", ": ")
 
 # ruff: noqa: S608 - the statements are put together from names of tables and columns of ours
 
 
-def wipe(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, by: By) -> None:
+def wipe(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, by: By) -> list[str]:
     """Wipe what is kept of these profiles, and of the pairs that they have, outside of their own rows.
 
-    Must run in the transaction that erases them, before it does, with their locks.
+    Must run in the transaction that erases them, before it does, with their locks. Returns by which texts an answer
+    that waits to be replayed is told to be about them (`replaying.forget_telling`).
     """
     asked: dict[str, Any] = {
         "ids": list(ids),
@@ -49,17 +52,27 @@ def wipe(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, by: By) -> None:
     _wipe_audit(asked)
     for statement in (TAKEN, FIELDS, MOVES, ADMIN_LOG, BATCHES):
         _run(statement, asked)
-    wipe_answers(ids, pairs)
+    inside = _inside(ids, pairs, asked["entries"])
+    replaying.forget_telling(inside)
     _wipe_events(asked)
     DeletedIdentity.objects.filter(addressed__in=ids).delete()
+    return inside
 
 
-def wipe_answers(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, since: datetime.datetime | None = None) -> None:
-    """Delete the answers that wait to be replayed and tell of these. In: from when on, where the rest is wiped."""
-    # As JSON has them, quotes and all: somebody else's total may have the same digits in it, and where an answer is
-    # deleted, its request can be done twice.
-    identifiers = [json_of(pair.identifier) for pair in islice(pairs, MOST_INSIDE)]
-    replaying.forget_telling([*map(str, ids), *identifiers], since=since)
+def _inside(ids: Sequence[uuid.UUID], pairs: Iterable[Pair], entries: Sequence[int]) -> list[str]:
+    """What stands in answers that tell of these, as JSON has it: their ids, pairs, and the entries of the log.
+
+    An identifier counts where it is said to be one, and a contact point anywhere. Somebody else's total may have the
+    same digits in it, and their shop the same number; and where an answer is deleted, its request can be done twice.
+    """
+    texts = [str(pk) for pk in ids]
+    for pair in islice(pairs, MOST_INSIDE):
+        value = json_of(pair.identifier)
+        texts += [value] if pair.handle in BUILT_IN else [f'"identifier"{colon}{value}' for colon in COLONS]
+    # What was sent in another spelling, of a record that went to somebody else.
+    for entry in entries[:MOST_INSIDE]:
+        texts += [f'"log_entry_id"{colon}{entry}{end}' for colon in COLONS for end in ",}"]
+    return texts
 
 
 def _others(asked: dict[str, Any]) -> list[uuid.UUID]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from profiles.models import Audit, Profile
+from identities.models import IdempotencyRecord
+from profiles.models import Audit, Profile, Transaction
 from tests.api.conftest import CARD, Caller, sale
 
 pytestmark = pytest.mark.django_db
@@ -121,6 +122,35 @@ def test_the_answer_to_a_purge_is_replayed_and_answers_about_the_person_are_not(
 
     assert (first.status_code, second.status_code, second.headers["Idempotent-Replay"]) == (204, 204, "true")
     assert api.call("PUT", url, body, **{"Idempotency-Key": "two"}).status_code == 404
+
+
+def test_an_answer_with_another_spelling_of_what_is_erased_goes_as_well(api, bo) -> None:
+    ada = api.profile(email="ada@example.com", mobile_phone="+61404777777")
+    pairs = [
+        {"handle": CARD, "identifier": bo["identities"][0]["identifier"]},
+        {"handle": "email", "identifier": "Ada@Example.com"},
+        {"handle": "mobile_phone", "identifier": "0404 777 777"},
+    ]
+    body = json.dumps(sale(identities=pairs)).encode()
+    answer = api.call("POST", "/transactions", body, **{"Idempotency-Key": "one"})
+    assert answer.json()["data"]["profile_id"] == bo["id"] and "Ada@Example.com" in answer.content.decode()
+
+    api.delete(f"/profiles/{ada['id']}/purge")
+
+    assert not IdempotencyRecord.objects.exists()
+
+
+def test_what_has_the_same_word_in_it_as_an_erased_identity_is_done_once_all_the_same(api, bo) -> None:
+    key = {"Idempotency-Key": "one"}
+    body = json.dumps(sale(profile_id=bo["id"], location_id="12")).encode()
+    api.call("POST", "/transactions", body, **key)
+
+    for word in ("12", "data", "id"):
+        ada = api.profile(identities=[{"handle": "pos", "identifier": word}])
+        api.delete(f"/profiles/{ada['id']}/purge")
+
+    assert api.call("POST", "/transactions", body, **key).headers["Idempotent-Replay"] == "true"
+    assert Transaction.objects.count() == 1
 
 
 def test_the_audit_says_that_somebody_was_erased_and_nothing_of_them(api, ada) -> None:
