@@ -24,7 +24,7 @@ from profiles.models import RECORDS, CustomAttribute, Move, Profile, Record
 from profiles.models.policy import dying
 from profiles.reacting import taking
 
-# So many identifiers are looked for in answers, and as many entries of the log.
+# So many identifiers are looked for in answers and in what others were told, and as many entries of the log.
 MOST_INSIDE = 1_000
 
 # As orjson, PostgreSQL's json and its jsonb write them.
@@ -44,6 +44,8 @@ def wipe(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, by: By) -> list[s
         "texts": [str(pk) for pk in ids],
         "handles": [pair.handle for pair in pairs],
         "identifiers": [pair.identifier for pair in pairs],
+        # In what others were told. As JSON has them, quotes and all.
+        "inside": [*map(str, ids), *(json_of(pair.identifier) for pair in islice(pairs, MOST_INSIDE))],
         "by": by.user.pk,
     }
     asked["others"] = _others(asked)
@@ -192,14 +194,20 @@ BATCHES = """
     UPDATE profiles_profilebatchrow SET refused = '[]', message = '' WHERE profile_id = ANY(%(ids)s)
 """
 
-# What others were told of in which these took part: both sides of a merge, for one. Their deliveries go with them.
+# What others were told of in which these took part: both sides of a merge, for one, or a profile while it had a pair
+# that was moved or split off since. Their deliveries go with them. Letters of any case, since an address is shown as
+# it was written.
 EVENTS = """
-    WITH told AS (
-        SELECT id FROM profiles_event AS event WHERE profile_id = ANY(%(others)s) AND (
-            EXISTS (SELECT 1 FROM unnest(%(texts)s::text[]) AS one (text) WHERE strpos(facts::text, one.text) > 0)
+    WITH inside AS MATERIALIZED (
+        SELECT lower(text) AS text FROM unnest(%(inside)s::text[]) AS one (text)
+    ), told AS (
+        SELECT id FROM profiles_event AS event, LATERAL (SELECT lower(event.facts::text) AS facts OFFSET 0) AS lowered
+        WHERE profile_id = ANY(%(others)s) AND (
+            EXISTS (SELECT 1 FROM inside WHERE strpos(lowered.facts, inside.text) > 0)
             OR EXISTS (
-                SELECT 1 FROM profiles_delivery AS delivery, unnest(%(texts)s::text[]) AS one (text)
-                WHERE delivery.event_id = event.id AND strpos(body, one.text) > 0
+                SELECT 1 FROM profiles_delivery AS delivery,
+                    LATERAL (SELECT lower(body) AS body OFFSET 0) AS sent, inside
+                WHERE delivery.event_id = event.id AND strpos(sent.body, inside.text) > 0
             )
         )
     ), gone AS (

@@ -35,6 +35,7 @@ from identities.attributing import Named
 from identities.models import ErasedPair, Handle, IdempotencyRecord, Identity, RoutingLogEntry
 from profiles import erasing
 from profiles.auditing import By
+from profiles.merging import splitting
 from profiles.models import (
     RECORDS,
     Action,
@@ -582,6 +583,49 @@ def test_who_listens_is_told_of_the_ids_and_of_nothing_else(zephyrine: Profile, 
         "identity": {},
     }
     assert left(SECRET) == []
+
+
+def _moves(row: Identity, by: By) -> Profile:
+    return moving.move(row.pk, to=known("pos:3", by=by).pk, reason="Hers.", by=by).identity.profile
+
+
+def _splits(row: Identity, by: By) -> Profile:
+    told = splitting.split(row.profile_id, [row.pk], by=by)
+    assert told.profile is not None
+    return told.profile
+
+
+@pytest.mark.parametrize("leaves", [_moves, _splits])
+@pytest.mark.parametrize(
+    ("pair", "contact"),
+    [
+        (f'web-shop:{SECRET} "é"', {}),
+        (f"email:{SECRET.lower()}@example.com", {"email": f"{SECRET}@Example.com"}),
+    ],
+)
+def test_whom_she_was_a_part_of_is_told_of_no_more_with_what_was_hers(
+    leaves: Callable[[Identity, By], Profile], pair: str, contact: dict[str, str], by: By
+) -> None:
+    Webhook.objects.create(trigger="profile.updated", url="https://hooks.example.com/", user=by.user)
+    other = known("pos:1", *([] if contact else [pair]), by=by, **contact)
+    update(other, by=by, company="Of both")
+    _take_up()
+    assert f"profiles_delivery: {SECRET}" in left(SECRET)
+    handle, _colon, identifier = pair.partition(":")
+    own = leaves(Identity.objects.get(handle=handle, identifier=identifier), by)
+    update(other, by=by, company="Of one")
+    _take_up()
+
+    erasing.purge(own.pk, by=by)
+
+    assert {f"{table}: {SECRET}" for table in ("profiles_delivery", "profiles_event")} & set(left(SECRET)) == set()
+    told = [json.loads(one.body)["company"] for one in Delivery.objects.filter(profile=other).order_by("pk")]
+    assert (told.count("Of both"), told[-1]) == (0, "Of one")
+
+
+def _take_up() -> None:
+    for event in Event.objects.filter(taken_up_at=None):
+        taking_up.take_up(event.pk, give_up=False)
 
 
 def test_what_waits_behind_a_delivery_that_is_erased_goes_out(zephyrine: Profile, ada: Profile, by: By) -> None:
