@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.models import Q
 
 from identities import normalising
+from identities.handles import mask
 from identities.models import BUILT_IN, Handle, Identity, Pair
 from profiles.merging.lineage import BESIDE
 from profiles.models import Merge, Move
@@ -44,20 +45,66 @@ HOLDERS = """
     JOIN identities_identity AS identity USING (handle, identifier) WHERE identity.profile_id <> ALL(%(ids)s)
 """
 
+# What identities of others were before: of those that others have, or had until they were deleted, and of those that
+# left the person. One after the other by the indexes, however many rows there are of anybody else.
+FORMER = """
+    WITH RECURSIVE theirs AS (
+        SELECT unnest(%(others)s::uuid[]) AS id
+        UNION
+        SELECT merged_into_id FROM theirs, LATERAL (
+            SELECT merged_into_id FROM profiles_profile WHERE id = theirs.id OFFSET 0
+        ) AS profile WHERE merged_into_id <> ALL(%(ids)s)
+    ), went AS (
+        SELECT DISTINCT subject_key AS key FROM profiles_move
+        WHERE from_profile_id = ANY(%(ids)s) AND subject_type = 'identity'
+    ), of_theirs AS MATERIALIZED (
+        SELECT identity.id::text AS key FROM theirs, LATERAL (
+            SELECT id FROM identities_identity WHERE profile_id = theirs.id OFFSET 0
+        ) AS identity
+        UNION
+        SELECT key FROM went
+        WHERE NOT EXISTS (
+            SELECT FROM identities_identity AS identity
+            WHERE identity.id = went.key::bigint AND profile_id = ANY(%(ids)s)
+        ) AND NOT EXISTS (
+            SELECT FROM profiles_audit
+            WHERE auditable_type = 'identity' AND auditable_key = went.key AND event = 'deleted'
+            AND profile_id = ANY(%(ids)s)
+        )
+    )
+    SELECT move.handle, move.identifier FROM of_theirs, LATERAL (
+        SELECT handle, identifier FROM profiles_move
+        WHERE subject_type = 'identity' AND subject_key = of_theirs.key OFFSET 0
+    ) AS move
+    UNION
+    SELECT audit.old ->> 'handle', audit.old ->> 'identifier' FROM of_theirs, LATERAL (
+        SELECT old_values AS old FROM profiles_audit
+        WHERE auditable_type = 'identity' AND auditable_key = of_theirs.key OFFSET 0
+    ) AS audit
+    UNION
+    SELECT audit.old ->> 'handle', audit.old ->> 'identifier' FROM theirs, LATERAL (
+        SELECT old_values AS old FROM profiles_audit
+        WHERE profile_id = theirs.id AND auditable_type = 'identity' AND event = 'deleted' OFFSET 0
+    ) AS audit
+"""
+
 
 @dataclass(slots=True)
 class Person:
     """The profiles that are the person today, and what tells that something is of somebody else.
 
-    `texts` are the ids and identifiers of others whom rows of the person name, `pairs` those of them that have a
-    handle; `own` the identifiers that are the person's. In `periods` others were part of a profile, by a merge that
-    was undone; what `left`, as `type:key`, is a row that is with somebody else, or nobody, by now.
+    `texts` are the ids and identifiers of others whom rows of the person name, former ones, too; `pairs` those of them
+    that have a handle, `masked` those of which no more is kept. `own` are the identifiers that are the person's, and
+    `own_pairs` those with their handles. In `periods` others were part of a profile, by a merge that was undone; what
+    `left`, as `type:key`, is a row that is with somebody else, or nobody, by now.
     """
 
     ids: list[uuid.UUID]
     texts: set[str] = field(default_factory=set)
     pairs: set[tuple[str, str]] = field(default_factory=set)
+    masked: set[tuple[str, str]] = field(default_factory=set)
     own: set[str] = field(default_factory=set)
+    own_pairs: set[tuple[str, str]] = field(default_factory=set)
     periods: list[tuple[datetime.datetime, datetime.datetime]] = field(default_factory=list)
     left: set[str] = field(default_factory=set)
     _handles: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -84,6 +131,10 @@ class Person:
             found = {Pair(handle, identifier): holder for handle, identifier, holder in cursor.fetchall()}
         return {pair: found[one] for pair, one in named.items() if one is not None and one in found}
 
+    def has(self, pair: Pair) -> bool:
+        """Whether the person holds this pair today."""
+        return self._normal(pair) in self.own_pairs
+
     def tells_of_others(self, value: Any) -> bool:
         """Whether this JSON names somebody else, by an id or an identifier of theirs, wherever that stands in it."""
         if isinstance(value, dict):
@@ -105,7 +156,10 @@ class Person:
         handle, identifier = value.get("handle"), value.get("identifier")
         if not (isinstance(handle, str) and isinstance(identifier, str)):
             return False
-        return (self._normal(Pair(handle, identifier)) or ("", "")) in self.pairs
+        pair = self._normal(Pair(handle, identifier))
+        if pair is None or pair in self.own_pairs:
+            return False
+        return pair in self.pairs or (pair.handle, mask(pair.identifier)) in self.masked
 
     def _is_others(self, text: str) -> bool:
         if len(text) > LONG:
@@ -124,13 +178,21 @@ class Person:
 
 
 def person(ids: Sequence[uuid.UUID]) -> Person:
-    """Read who the others are. In: the profile and all that is merged into it. Six statements."""
+    """Read who the others are. In: the profile and all that is merged into it. Seven statements."""
     found = Person(list(ids))
-    own = Identity.objects.filter(profile__in=ids).order_by().values_list("identifier", "original")
-    found.own = {text.strip().casefold() for row in own for text in row if text}
+    for name, renamed_to, normaliser in Handle.objects.values_list("name", "renamed_to", "normaliser"):
+        found._handles[name] = (renamed_to or name, normaliser)
+    for handle, normaliser in BUILT_IN.items():
+        found._handles.setdefault(handle, (handle, normaliser))
+    own = Identity.objects.filter(profile__in=ids).order_by()
+    for handle, *row in own.values_list("handle", "identifier", "original"):
+        found.own |= {text.strip().casefold() for text in row if text}
+        found.own_pairs.add((handle, row[0]))
     others = _others(found)
     rows = Identity.objects.filter(profile__in=others).order_by()
     theirs = list(rows.values_list("handle", "identifier", "original"))
+    former, found.masked = _former(found, others)
+    theirs += [(handle, identifier, "") for handle, identifier in former]
     found.pairs = {(handle, identifier) for handle, identifier, _original in theirs}
     identifiers = {text.strip().casefold() for _handle, *row in theirs for text in row if len(text) >= LEAST_INSIDE}
     found.texts = {str(pk) for pk in others} | identifiers - found.own
@@ -144,10 +206,6 @@ def person(ids: Sequence[uuid.UUID]) -> Person:
     gone = Move.objects.filter(from_profile__in=ids).exclude(to_profile__in=ids, to_profile__isnull=False)
     for kind, key in gone.values_list("subject_type", "subject_key"):
         found.left |= {f"{kind}:{key}", f"{kind}s:{key}"}
-    for name, renamed_to, normaliser in Handle.objects.values_list("name", "renamed_to", "normaliser"):
-        found._handles[name] = (renamed_to or name, normaliser)
-    for handle, normaliser in BUILT_IN.items():
-        found._handles.setdefault(handle, (handle, normaliser))
     return found
 
 
@@ -156,6 +214,19 @@ def _others(found: Person) -> set[uuid.UUID]:
     with connection.cursor() as cursor:
         cursor.execute(OTHERS, found.parameters)
         return {pk for (pk,) in cursor.fetchall()} - {None, *found.ids}
+
+
+def _former(found: Person, others: Collection[uuid.UUID]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """The pairs that others had before, those of which the audit has the last characters only apart. One statement."""
+    former: set[tuple[str, str]] = set()
+    masked: set[tuple[str, str]] = set()
+    with connection.cursor() as cursor:
+        cursor.execute(FORMER, {"others": list(others), **found.parameters})
+        for handle, identifier in cursor.fetchall():
+            if handle and identifier:
+                name, _normaliser = found._handles.get(handle, (handle, "exact"))
+                (masked if identifier.startswith(mask("")) else former).add((name, identifier))
+    return former - found.own_pairs, masked
 
 
 def pairs_in(value: Any) -> Collection[Pair]:

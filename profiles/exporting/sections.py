@@ -48,9 +48,10 @@ class Section:
 
     `document` builds what is told in any case. `told` are columns that may tell of somebody else, as JSON text:
     withheld where they do, but for those in `cleaned`, of which only what is somebody else's is taken out. `pairs` are
-    pairs, one or a list of them, whose identifier is another's where another profile holds the pair. What is told
-    `is_shared` where the row is of two people as such; where that holds of one column only, it is among `each_shared`.
-    `at` is when it was written, `subject` the row that it tells of, `type:key`.
+    pairs, one or a list of them, whose identifier is another's where another profile holds the pair, or has held it;
+    where `pairs_shared`, unless the person holds it. What is told `is_shared` where the row is of two people as such;
+    where that holds of one column only, it is among `each_shared`. `at` is when it was written, `subject` the row that
+    it tells of, `type:key`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Section:
     told: Expressions = field(default_factory=dict)
     cleaned: Collection[str] = ()
     pairs: Expressions = field(default_factory=dict)
+    pairs_shared: str = "false"
     is_shared: str = "false"
     each_shared: Expressions = field(default_factory=dict)
     at: str = "NULL::timestamptz"
@@ -76,8 +78,8 @@ class Section:
 
     @cached_property
     def sql(self) -> str:
-        """The statement that gives the rows: document, at, subject, `pairs` in their order, and so `told`, each of
-        these after whether it is shared.
+        """The statement that gives the rows: document, at, subject, whether pairs are shared, `pairs` in their order,
+        and so `told`, each of these after whether it is shared.
 
         Keys first, and then row by row in their order: the planner would otherwise rather walk the whole table in that
         order, or put all documents aside to sort them.
@@ -85,7 +87,7 @@ class Section:
         table, key = self.model._meta.db_table, self.model._meta.pk.column
         mine = [f"SELECT {key} FROM {table} WHERE {column_of(self.model, name)} = ANY(%(ids)s)" for name in self.of]
         keys = " UNION ".join([*mine, *self.more_keys])
-        parts = [f"{self.document}::text", self.at, self.subject]
+        parts = [f"{self.document}::text", self.at, self.subject, self.pairs_shared]
         parts += [f"({expression})::text" for expression in self.pairs.values()]
         for name, expression in self.told.items():
             parts += [self.each_shared.get(name, self.is_shared), f"({expression})::text"]
@@ -273,6 +275,7 @@ def sections() -> list[Section]:
             Move,
             row(Move, but=("handle", "identifier", "reason")),
             pairs={"pair": _pair()},
+            pairs_shared=_names_others("from_profile_id", "to_profile_id"),
             told=_texts("reason"),
             is_shared=_names_others("from_profile_id", "to_profile_id"),
         ),

@@ -98,14 +98,14 @@ def _batches(section: Section, of: Person) -> Iterator[Sequence[tuple[Any, ...]]
 
 def _told(section: Section, batch: Sequence[tuple[Any, ...]], of: Person) -> Iterator[str]:
     """The documents of these rows, with nothing in them of others but their ids."""
-    first, number = 3, len(section.pairs)
+    first, number = 4, len(section.pairs)
     named = [[reading.from_json(text) if text else None for text in row[first : first + number]] for row in batch]
     holders = of.holders({pair for members in named for value in members for pair in pairs_in(value)})
     for row, members in zip(batch, named, strict=True):
-        document, at, subject = row[:first]
+        document, at, subject, are_of_two = row[:first]
         more, withheld = [], []
         for name, value in zip(section.pairs, members, strict=True):
-            more.append((name, _masked(value, holders, of)))
+            more.append((name, _masked(value, holders, of, are_of_two)))
         told = _columns(section, row[first + number :])
         is_shared = of.is_shared_then(at, subject) or _names_others(section, told, of)
         for name, is_of_two, text in told:
@@ -118,16 +118,20 @@ def _told(section: Section, batch: Sequence[tuple[Any, ...]], of: Person) -> Ite
         yield document[:-1] + "".join(f', "{name}": {text}' for name, text in more) + "}"
 
 
-def _masked(value: Any, holders: dict[Pair, uuid.UUID], of: Person) -> str:
-    """Pairs as they were sent, of those that another profile holds only the handle and whose they are."""
+def _masked(value: Any, holders: dict[Pair, uuid.UUID], of: Person, are_of_two: bool) -> str:
+    """Pairs as they were sent, of those that another profile holds only the handle and whose they are.
+
+    Of what another had before only the handle, and so of any that the person does not hold, where they `are_of_two`.
+    """
     if isinstance(value, list):
-        return "[" + ", ".join(_masked(one, holders, of) for one in value) + "]"
+        return "[" + ", ".join(_masked(one, holders, of, are_of_two) for one in value) + "]"
     if value is None:
         return "null"
-    holder = holders.get(Pair(value["handle"], value["identifier"]))
+    pair = Pair(value["handle"], value["identifier"])
+    holder = holders.get(pair)
     if holder is not None:
         return json_of({"handle": value["handle"], "identifier": None, "profile_id": str(holder)})
-    if of.without_others(value["identifier"]) is None:
+    if of.tells_of_others(value) or (are_of_two and not of.has(pair)):
         return json_of({"handle": value["handle"], "identifier": None})
     return json_of(value)
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from django.db.models import Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from identities import adding, moving, moving_records, releasing, tokens
-from identities.models import ApiToken, Handle, RoutingLogEntry
+from identities import adding, moving, moving_records, releasing, routing, tokens
+from identities.models import ApiToken, Handle, Identity, RoutingLogEntry
 from profiles import exporting
 from profiles.auditing import By
 from profiles.events import KNOWN
 from profiles.exporting.sections import TECHNICAL, sections
+from profiles.merging import splitting
 from profiles.models import (
     RECORDS,
     Audit,
@@ -413,6 +415,103 @@ def test_a_decision_takes_the_payload_along(older: Profile, zephyrine: Profile, 
     assert "Hers" not in text_of(ada, by=by)
 
 
+def _moved(row: Identity, zephyrine: Profile, by: By) -> None:
+    moving.move(row.pk, to=zephyrine.pk, reason="Hers.", by=by)
+
+
+def _split_off(row: Identity, zephyrine: Profile, by: By) -> None:
+    splitting.split(row.profile_id, [row.pk], reason="Hers.", by=by)
+
+
+def _moved_on(row: Identity, zephyrine: Profile, by: By) -> None:
+    moving.move(row.pk, to=known("pos:third-1", by=by).pk, reason="Whose?", by=by)
+    moving.move(row.pk, to=zephyrine.pk, reason="Hers.", by=by)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("leaves", [_moved, _split_off, _moved_on])
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_what_an_identity_was_before_it_left_is_of_whom_it_went_to(
+    listened: None,
+    older: Profile,
+    zephyrine: Profile,
+    leaves: Callable[[Identity, Profile, By], None],
+    is_deleted: bool,
+    by: By,
+) -> None:
+    wrong = add(older, f"web-shop:{SECRET}-3", by=by)
+    update(older, title="Ms", by=by)
+    take_up()
+    leaves(wrong, zephyrine, by)
+    if is_deleted:
+        routing.remove(wrong.pk, by=by, source=None)
+    else:
+        routing.change(wrong.pk, identifier="another-4", by=by, source=None)
+    update(older, title="Dr", by=by)
+    take_up()
+
+    told = exported(older, by=by)
+
+    assert of_her(told) == []
+    assert "another-4" not in json.dumps(told)
+    assert told["moves"][0]["pair"] == {"handle": "web-shop", "identifier": None}
+    updates = [one for one in told["deliveries"] if one["trigger"] == "profile.updated"]
+    assert (updates[0]["body"], updates[0]["withheld"]) == (None, ["body"])
+    assert updates[-1]["body"]["title"] == "Dr"
+
+
+def _changed(row: Identity, by: By) -> None:
+    routing.change(row.pk, identifier="another-4", by=by, source=None)
+
+
+def _deleted(row: Identity, by: By) -> None:
+    routing.remove(row.pk, by=by, source=None)
+
+
+def _merged_away(row: Identity, by: By) -> None:
+    merge(known("pos:third-1", by=by), row.profile, by=by)
+    _changed(row, by)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("happens", [_changed, _deleted, _merged_away])
+@pytest.mark.parametrize("is_sensitive", [False, True])
+def test_of_a_record_in_doubt_no_former_identity_of_another_is_told(
+    listened: None,
+    older: Profile,
+    zephyrine: Profile,
+    happens: Callable[[Identity, By], None],
+    is_sensitive: bool,
+    by: By,
+) -> None:
+    Handle.objects.filter(pk="pos").update(sensitive=is_sensitive)
+    came(Transaction, "loyalty-card:ada-1", f"pos:{SECRET}-1", by=by)
+    with pytest.raises(Refused):
+        add(older, f"pos:{SECRET}-1", by=by)
+    take_up()
+    happens(Identity.objects.get(handle="pos", profile=zephyrine), by)
+    take_up()
+
+    told = exported(older, by=by)
+
+    assert of_her(told) == []
+    assert told["transactions"][0]["identities"] == [
+        {"handle": "loyalty-card", "identifier": "ada-1"},
+        {"handle": "pos", "identifier": None},
+    ]
+
+
+@pytest.mark.django_db
+def test_a_pair_that_came_from_another_is_told_while_it_is_theirs(older: Profile, zephyrine: Profile, by: By) -> None:
+    hers = add(zephyrine, f"web-shop:{SECRET}-3", by=by)
+    moving.move(hers.pk, to=older.pk, reason="Ada's.", by=by)
+    assert exported(older, by=by)["moves"][0]["pair"] == {"handle": "web-shop", "identifier": f"{SECRET}-3"}
+
+    routing.change(hers.pk, identifier="ada-4", by=by, source=None)
+
+    assert exported(older, by=by)["moves"][0]["pair"] == {"handle": "web-shop", "identifier": None}
+
+
 # What it costs
 
 
@@ -461,9 +560,9 @@ def test_many_rows_cost_the_statements_of_one(ada: Profile, by: By) -> None:
     other = Profile.objects.create(first_name="Busy")
     fill(other, 50)
 
-    # The profile and the entry of the audit; once more, and all that is merged into it; five for who else there is;
+    # The profile and the entry of the audit; once more, and all that is merged into it; six for who else there is;
     # the profile and its balances as the API shows them; a list each, and once the pairs that others hold.
-    assert statements(ada) == statements(other) == 3 + 2 + 5 + 2 + len(sections()) + 1 + SAVEPOINTS
+    assert statements(ada) == statements(other) == 3 + 2 + 6 + 2 + len(sections()) + 1 + SAVEPOINTS
 
 
 # Of the two transactions within that of the test.
