@@ -338,9 +338,39 @@ def sections() -> list[Section]:
                 SELECT entry.id FROM django_admin_log AS entry
                 JOIN django_content_type AS kind ON kind.id = entry.content_type_id
                 WHERE kind.app_label = 'profiles' AND kind.model = 'profile' AND entry.object_id = ANY(%(texts)s)
+                """,
+                # With their identities, those that are deleted, too, and those that left them, until they did.
                 """
+                SELECT entry.id FROM django_admin_log AS entry
+                JOIN django_content_type AS kind ON kind.id = entry.content_type_id
+                JOIN (
+                    SELECT id::text AS key, 'infinity'::timestamptz AS until FROM identities_identity
+                    WHERE profile_id = ANY(%(ids)s)
+                    UNION
+                    SELECT auditable_key, 'infinity' FROM profiles_audit
+                    WHERE profile_id = ANY(%(ids)s) AND auditable_type = 'identity' AND event = 'deleted'
+                    UNION
+                    SELECT subject_key, at FROM profiles_move
+                    WHERE from_profile_id = ANY(%(ids)s) AND subject_type = 'identity'
+                ) AS one ON one.key = entry.object_id AND entry.action_time <= one.until
+                WHERE kind.app_label = 'identities' AND kind.model = 'identity'
+                """,
             ],
             told=_texts("object_repr"),
+            # Before it came to them it was another's.
+            is_shared="""
+                EXISTS (
+                    SELECT FROM profiles_move AS move
+                    JOIN django_content_type AS kind ON kind.model = move.subject_type
+                    WHERE kind.id = record.content_type_id AND move.subject_type = 'identity'
+                    AND move.subject_key = record.object_id AND move.at >= record.action_time
+                    AND coalesce(move.from_profile_id <> ALL(%(ids)s), false)
+                )
+            """,
             at="record.action_time",
+            subject="""(
+                SELECT kind.model || ':' || record.object_id
+                FROM django_content_type AS kind WHERE kind.id = record.content_type_id
+            )""",
         ),
     ]

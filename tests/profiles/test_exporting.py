@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
@@ -47,6 +47,7 @@ from profiles.reacting import taking_up
 from profiles.refusing import Refused
 from tests.cast import add, came, claim, come, known, merge, route, sent, undo, update
 from tests.racing import at_once
+from tests.staff import filled, member, user_of
 from tests.working import environment
 
 # In whatever is of somebody else, and in nothing of Ada's.
@@ -275,6 +276,31 @@ def test_a_customers_own_call_is_told_with_where_it_came_from(ada: Profile, oper
     (told,) = [one for one in exported(ada, by=by)["audits"] if one["event"] == "updated"]
 
     assert told["ip_address"] == "203.0.113.7"
+
+
+@pytest.mark.django_db
+def test_what_was_done_in_the_admin_with_their_identities_is_told(ada: Profile, by: By) -> None:
+    changed, deleted = add(ada, "pos:ada-1", by=by), add(ada, "loyalty-card:ada-2", by=by)
+    keeper = member("Admin")
+    url = f"/admin/identities/identity/{changed.pk}/change/"
+    keeper.post(url, filled(keeper, url, identifier="ada-3"))
+    keeper.post(f"/admin/identities/identity/{deleted.pk}/delete/", {"post": "yes"})
+    # Of another model, with the same key.
+    LogEntry.objects.create(
+        user=by.user,
+        content_type=ContentType.objects.get_for_model(Webhook),
+        object_id=str(changed.pk),
+        object_repr="https://hooks.example.com/in",
+        action_flag=CHANGE,
+    )
+
+    told = exported(ada, by=by)["admin_log"]
+
+    assert [(one["object_id"], one["action_flag"], one["user_id"]) for one in told] == [
+        (str(changed.pk), CHANGE, user_of(keeper).pk),
+        (str(deleted.pk), DELETION, user_of(keeper).pk),
+    ]
+    assert "ada-3" in told[0]["object_repr"] and "ada-2" in told[1]["object_repr"]
 
 
 # Nothing of others
@@ -510,6 +536,34 @@ def test_a_pair_that_came_from_another_is_told_while_it_is_theirs(older: Profile
     routing.change(hers.pk, identifier="ada-4", by=by, source=None)
 
     assert exported(older, by=by)["moves"][0]["pair"] == {"handle": "web-shop", "identifier": None}
+
+
+@pytest.mark.django_db
+def test_what_was_done_in_the_admin_with_an_identity_is_told_to_whom_has_it(
+    older: Profile, zephyrine: Profile, by: By
+) -> None:
+    hers, mine = add(older, f"web-shop:{SECRET}-3", by=by), add(zephyrine, f"web-shop:{SECRET}-5", by=by)
+    keeper = member("Admin")
+
+    def change(row: Identity, identifier: str) -> None:
+        url = f"/admin/identities/identity/{row.pk}/change/"
+        assert keeper.post(url, filled(keeper, url, identifier=identifier)).status_code == 302
+
+    change(hers, f"{SECRET}-4")
+    change(mine, "ada-6")
+    moving.move(hers.pk, to=zephyrine.pk, reason="Hers.", by=by)
+    moving.move(mine.pk, to=older.pk, reason="Ada's.", by=by)
+    change(hers, f"{SECRET}-7")
+    change(mine, "ada-8")
+
+    told = exported(older, by=by)
+
+    assert of_her(told) == []
+    assert [(one["object_id"], one["object_repr"], one.get("withheld")) for one in told["admin_log"]] == [
+        (str(hers.pk), None, ["object_repr"]),
+        (str(mine.pk), None, ["object_repr"]),
+        (str(mine.pk), "web-shop: ada-8", None),
+    ]
 
 
 # What it costs
