@@ -16,6 +16,7 @@ from django.db import connection, models
 from django.utils import timezone
 
 from identities import replaying
+from identities.handles import mask
 from identities.models import BUILT_IN, DeletedIdentity, Identity, Pair
 from profiles.auditing import By, kind_of
 from profiles.inserting import json_of
@@ -46,9 +47,11 @@ def wipe(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, by: By) -> list[s
         "identifiers": [pair.identifier for pair in pairs],
         # In what others were told. As JSON has them, quotes and all.
         "inside": [*map(str, ids), *(json_of(pair.identifier) for pair in islice(pairs, MOST_INSIDE))],
+        "most": MOST_INSIDE,
         "by": by.user.pk,
     }
     asked["others"] = _others(asked)
+    asked["inside"] += [json_of(text) for (text,) in _run(FORMER, asked) if text and not text.startswith(mask(""))]
     asked["entries"] = [pk for (pk,) in _run(LOG, asked)]
     _wipe_records(asked)
     _wipe_audit(asked)
@@ -192,6 +195,19 @@ ADMIN_LOG = """
 
 BATCHES = """
     UPDATE profiles_profilebatchrow SET refused = '[]', message = '' WHERE profile_id = ANY(%(ids)s)
+"""
+
+# What their identities were before, perhaps while others had them: others were told of that.
+FORMER = """
+    SELECT one.identifier FROM (
+        SELECT id::text AS key FROM identities_identity WHERE profile_id = ANY(%(ids)s)
+    ) AS mine, LATERAL (
+        SELECT identifier FROM profiles_move WHERE subject_type = 'identity' AND subject_key = mine.key
+        UNION ALL
+        SELECT old_values ->> 'identifier' FROM profiles_audit
+        WHERE auditable_type = 'identity' AND auditable_key = mine.key
+        OFFSET 0
+    ) AS one GROUP BY 1 LIMIT %(most)s
 """
 
 # What others were told of in which these took part: both sides of a merge, for one, or a profile while it had a pair

@@ -623,6 +623,32 @@ def test_whom_she_was_a_part_of_is_told_of_no_more_with_what_was_hers(
     assert (told.count("Of both"), told[-1]) == (0, "Of one")
 
 
+@pytest.mark.parametrize("leaves", [_moves, _splits])
+@pytest.mark.parametrize("is_sensitive", [False, True])
+def test_what_an_identity_was_before_is_told_of_by_nobody_either(
+    leaves: Callable[[Identity, By], Profile], is_sensitive: bool, by: By
+) -> None:
+    Webhook.objects.create(trigger="profile.updated", url="https://hooks.example.com/", user=by.user)
+    other = known("pos:1", f"web-shop:{SECRET}-1", by=by)
+    row = Identity.objects.get(handle="web-shop")
+    Handle.objects.filter(pk="web-shop").update(sensitive=is_sensitive)
+    if not is_sensitive:
+        update(other, by=by, company="First")
+        _take_up()
+        routing.change(row.pk, identifier=f"{SECRET}-2", by=by, source=None)
+    update(other, by=by, company="Second")
+    _take_up()
+    own = leaves(row, by)
+    routing.change(row.pk, identifier="3", by=by, source=None)
+    update(other, by=by, company="Last")
+    _take_up()
+
+    erasing.purge(own.pk, by=by)
+
+    assert left(SECRET) == []
+    assert json.loads(Delivery.objects.get(profile=other).body)["company"] == "Last"
+
+
 def _take_up() -> None:
     for event in Event.objects.filter(taken_up_at=None):
         taking_up.take_up(event.pk, give_up=False)
