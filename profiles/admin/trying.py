@@ -144,17 +144,38 @@ def _tried(row: Webhook | Reaction, profile: Profile, trigger: str) -> dict[str,
         tried = [TriedStep(Action(), holds=holds, url=row.url, body=context, reason=reason)]
     else:
         tried = actions.dry_run(row, context)
-    # Together, since a body may show what only the context says to be of a sensitive handle.
-    seen = contexts.masked({"context": context, "bodies": [_body(step) for step in tried]}, of=profile.pk)
-    told = [_told(step, body) for step, body in zip(tried, seen["bodies"], strict=True)]
+    masked = contexts.masked(context, of=profile.pk)
+    is_worked_out = isinstance(row, Reaction) and masked != context
+    steps = _over(masked, tried) if is_worked_out else tried
+    # Together, since a body that is the same each time may hold what only the context says to be sensitive.
+    seen = contexts.masked({"context": context, "bodies": [_body(step) for step in steps]}, of=profile.pk)
+    told = [_told(*one) for one in zip(tried, steps, seen["bodies"], strict=True)]
     if isinstance(row, Webhook):
         told = [_webhook_told(row, tried[0])]
     return {
         "trigger": trigger,
         "told": told,
         "shown": _text(seen["context"]),
-        "notes": _notes(row, trigger, context, profile),
+        "notes": [*_notes(row, trigger, context, profile), *([_of_masks()] if is_worked_out else [])],
     }
+
+
+def _over(masked: dict[str, Any], tried: list[TriedStep]) -> list[TriedStep]:
+    """The same steps, worked out from masks: a part of an identifier is no identifier that a mask would be found for.
+
+    Whether they are done is what `tried` says of them.
+    """
+    budget = conditions.Budget()
+    return [actions.work_out(step.action, masked, budget) if _makes(step) else step for step in tried]
+
+
+def _makes(step: TriedStep) -> bool:
+    """Whether something would be sent, or set."""
+    return step.is_reached and not step.reason and (bool(step.url) or step.attribute is not None)
+
+
+def _of_masks() -> str:
+    return _("What would be sent or set is shown as it comes of masked identifiers; done, it comes of the real ones.")
 
 
 def _notes(row: Webhook | Reaction, trigger: str, context: Any, profile: Profile) -> list[str]:
@@ -187,7 +208,7 @@ def _body(step: TriedStep) -> Any:
     return step.body
 
 
-def _told(step: TriedStep, body: Any) -> Told:
+def _told(step: TriedStep, shown: TriedStep, body: Any) -> Told:
     what = sentence(step.action)
     if not step.is_reached:
         return Told(what, "muted", _("not reached"))
@@ -197,11 +218,12 @@ def _told(step: TriedStep, body: Any) -> Told:
         if step.holds:
             return Told(what, "ok", _("holds"), _("It goes on."))
         return Told(what, "muted", _("does not hold"), _("It stops here."))
-    if step.url:
-        return Told(what, "ok", _("would be sent"), "", _text(body))
-    if step.attribute is None:
+    if not step.url and step.attribute is None:
         return Told(what, "muted", _("nothing to set"), _("The value comes to nothing, which sets nothing."))
-    return Told(what, "ok", _("would be set"), "", _text(body))
+    outcome = _("would be sent") if step.url else _("would be set")
+    if shown.reason:
+        return Told(what, "ok", outcome, _("It comes of a sensitive identifier, and cannot be shown."))
+    return Told(what, "ok", outcome, "", _text(body))
 
 
 def _text(value: Any) -> str:

@@ -188,24 +188,12 @@ def dry_run(
         if steps and not (steps[-1].is_reached and steps[-1].goes_on):
             steps.append(TriedStep(action, is_reached=False))
         else:
-            steps.append(_worked_out(action, context, budget))
+            steps.append(work_out(action, context, budget))
     return steps
 
 
-def by(action: Action) -> By:
-    """Who writes what a reaction writes: an account of its own, with which nobody can sign in.
-
-    Raises Refused where somebody can: what a reaction has done would be told as theirs.
-    """
-    unusable = {"is_active": False, "password": make_password(None)}
-    user, _created = User.objects.get_or_create(username=ACCOUNT, defaults=unusable)
-    if user.is_active or user.has_usable_password():
-        message = _("Reactions write as the account %(name)s, with which somebody can sign in: rename that account.")
-        raise Refused("invalid", message % {"name": ACCOUNT})
-    return By(user, token_name=f"reaction {action.reaction_id}")
-
-
-def _worked_out(action: Action, context: Mapping[str, Any], budget: conditions.Budget) -> TriedStep:
+def work_out(action: Action, context: Mapping[str, Any], budget: conditions.Budget) -> TriedStep:
+    """What one action would do in this context, were it reached."""
     try:
         # One that was stored by other ways may be anything.
         found = fault(action.name, action.arguments)
@@ -226,6 +214,19 @@ def _worked_out(action: Action, context: Mapping[str, Any], budget: conditions.B
         return TriedStep(action, goes_on=False, reason=str(error))
     except Exception as error:
         return TriedStep(action, goes_on=False, reason=type(error).__name__)
+
+
+def by(action: Action) -> By:
+    """Who writes what a reaction writes: an account of its own, with which nobody can sign in.
+
+    Raises Refused where somebody can: what a reaction has done would be told as theirs.
+    """
+    unusable = {"is_active": False, "password": make_password(None)}
+    user, _created = User.objects.get_or_create(username=ACCOUNT, defaults=unusable)
+    if user.is_active or user.has_usable_password():
+        message = _("Reactions write as the account %(name)s, with which somebody can sign in: rename that account.")
+        raise Refused("invalid", message % {"name": ACCOUNT})
+    return By(user, token_name=f"reaction {action.reaction_id}")
 
 
 def _constant(action: Action, name: str) -> Any:

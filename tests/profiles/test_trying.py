@@ -155,6 +155,33 @@ def test_a_sensitive_identifier_is_masked_wherever_it_stands(reader, reaction, a
     assert "holds It goes on." in read(page)
 
 
+def test_what_is_computed_from_a_sensitive_identifier_is_shown_as_it_comes_of_its_mask(reader, by) -> None:
+    Handle.objects.filter(pk="loyalty-card").update(sensitive=True)
+    ada = known("loyalty-card:1804974555", by=by)
+    card = {"var": "identity.loyalty-card.identifier"}
+    begins = {"===": [{"substr": [card, 0, 3]}, "180"]}
+    unmade = {"/": [8, {"if": [begins, 4, 0]}]}
+    spaced = {"cat": [{"substr": [card, 0, 5]}, "-", {"substr": [card, 5]}]}
+    named = [argument("namespace", "club"), argument("handle", "card")]
+    steps = [
+        Step({"name": "filter", "arguments": [argument("condition", begins)]}),
+        Step({"name": "target.send", "arguments": [argument("url", URL), argument("body", spaced, is_dynamic=True)]}),
+        Step({"name": "attribute.set", "arguments": [*named, argument("value", unmade, is_dynamic=True)]}),
+        Step({"name": "attribute.set", "arguments": [*named, argument("value", {"var": "none"}, is_dynamic=True)]}),
+    ]
+    row = listening.add_reaction({"name": "Tell", "trigger": "profile.updated"}, steps, by=by)
+
+    page = read(tried(reader, row, ada.pk))
+
+    assert "18049" not in page.partition("It goes on.")[2]
+    assert "180497455" not in page
+    assert "holds It goes on." in page
+    assert 'would be sent "•••45-55"' in page
+    assert "would be set It comes of a sensitive identifier, and cannot be shown." in page
+    assert "nothing to set" in page
+    assert "is shown as it comes of masked identifiers" in page
+
+
 def test_a_long_context_is_cut(reader, reaction, ada, by) -> None:
     for number in range(200):
         add(ada, f"pos:many-{number:04}", by=by)
