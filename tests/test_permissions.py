@@ -124,7 +124,12 @@ ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
         "profiles.reaction",
         **{"try": ("profiles.view_reaction&profiles.view_profile&identities.view_identity",)},
     ),
-    **pages("profiles.delivery", **READ_ONLY, again=("profiles.change_delivery",)),
+    **pages(
+        "profiles.delivery",
+        **READ_ONLY,
+        again=("profiles.change_delivery",),
+        reveal=("profiles.view_delivery&profiles.view_profile&identities.view_identity&identities.reveal_identity",),
+    ),
     **pages(
         "profiles.target",
         **READ_ONLY,

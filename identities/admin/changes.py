@@ -79,6 +79,7 @@ SENTENCES = {
     ("action", "created"): gettext_lazy("added an action to the reaction {about}"),
     ("action", "updated"): gettext_lazy("changed an action of the reaction {about}"),
     ("action", "deleted"): gettext_lazy("deleted an action of the reaction {about}"),
+    ("delivery", "revealed"): gettext_lazy("looked at what was sent of {about} without masks"),
     ("user", "loaded"): gettext_lazy("loaded the sample data"),
 }
 SWITCHED = {
@@ -147,7 +148,7 @@ def what(audit: Audit, request: HttpRequest) -> SafeString:
 
 
 def _about(audit: Audit, request: HttpRequest) -> SafeString:
-    if audit.auditable_type in ("profile", "identity", "custom_attribute", *RECORDS):
+    if audit.auditable_type in ("profile", "identity", "custom_attribute", "delivery", *RECORDS):
         if audit.profile is None:
             values = {**audit.old_values, **audit.new_values}
             is_nobodys = audit.auditable_type in RECORDS and values.get("profile_id", "") is None

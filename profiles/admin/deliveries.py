@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
@@ -19,10 +20,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from identities.admin.figures import ago, ago_and_when, exactly
+from identities.models import Handle
 from profiles.admin.base import MOST_AT_ONCE, Question, ReadOnlyAdmin, by, change_url, link, pretty
 from profiles.admin.trying import may_see
 from profiles.events import KNOWN
-from profiles.models import Delivery, Reaction, Target, Webhook
+from profiles.models import Action, Delivery, Reaction, Target, Webhook
 from profiles.reacting import contexts, tending
 
 State = Delivery.State
@@ -39,6 +41,9 @@ MOST_IN_ROW = 24
 
 # What a page shows of a body or an answer.
 MOST_SHOWN = 20_000
+
+# What it takes to see a body as it was sent, besides what the record of its event takes.
+REVEAL = ("profiles.view_delivery", "profiles.view_profile", "identities.view_identity", "identities.reveal_identity")
 
 
 class StateFilter(SimpleListFilter):
@@ -97,7 +102,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
     readonly_fields: ClassVar[Any] = [name for _title, part in fieldsets for name in part["fields"]]
 
     def get_urls(self) -> list[URLPattern]:
-        return [self.object_path("again", self.again_view), *super().get_urls()]
+        return [
+            self.object_path("again", self.again_view),
+            self.object_path("reveal", self.reveal_view),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         queryset: QuerySet[Delivery] = super().get_queryset(request)
@@ -180,6 +189,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("body"))
     def body_shown(self, delivery: Delivery) -> SafeString:
         """Masked as everywhere, though the target was sent all of it."""
+        if is_withheld(delivery):
+            return format_html('<span class="quiet">{}</span>', withheld())
         shown = seen(delivery)["body"]
         if len(delivery.body) <= MOST_SHOWN:
             return pretty(shown)
@@ -193,13 +204,42 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def answer_shown(self, delivery: Delivery) -> SafeString:
         if not delivery.answer:
             return format_html('<span class="quiet">{}</span>', _("none"))
+        if is_withheld(delivery):
+            return format_html('<span class="quiet">{}</span>', _("It may repeat what the body holds."))
         return format_html("<pre>{}</pre>", Truncator(seen(delivery)["answer"]).chars(MOST_SHOWN))
 
-    # Sending again
-
     def get_object_tools(self, request: HttpRequest, obj: Delivery) -> list[tuple[str, str]]:
-        may = request.user.has_perm("profiles.change_delivery")
-        return [(self.object_url("again", obj), _("Send again"))] if may else []
+        tools = []
+        if _may_reveal(request, obj) and Handle.objects.sensitive().exists():
+            tools.append((self.object_url("reveal", obj), _("Reveal what was sent")))
+        if request.user.has_perm("profiles.change_delivery"):
+            tools.append((self.object_url("again", obj), _("Send again")))
+        return tools
+
+    def reveal_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show a body and an answer without masks, on request only: a page that is merely opened reveals nothing."""
+        self.demand(request, *REVEAL)
+        delivery: Delivery = self.object_of(request, object_id)
+        if not _may_reveal(request, delivery):
+            raise PermissionDenied
+        title, then = _("Reveal what was sent"), change_url(delivery)
+        if request.method == "POST":
+            delivery = tending.reveal(delivery.pk, by=by(request))
+            return self.page(
+                request,
+                "admin/profiles/delivery/revealed.html",
+                obj=delivery,
+                title=title,
+                body=json.dumps(json.loads(delivery.body), indent=2, ensure_ascii=False),
+                answer=delivery.answer,
+                then=then,
+                question=None,
+            )
+        sentences = [_("Who looks at it, and when, is kept in the audit.")]
+        question = Question(title=title, sentences=sentences, button=_("Reveal"), act=str)
+        return self.ask(request, question, obj=delivery, then=then)
+
+    # Sending again
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("profiles.change_delivery")
@@ -220,6 +260,30 @@ class DeliveryAdmin(ReadOnlyAdmin):
             messages.success(request, asked.act())
             return HttpResponseRedirect(request.get_full_path())
         return self.question_page(request, asked, obj=None)
+
+
+def is_withheld(delivery: Delivery) -> bool:
+    """Whether nothing tells where in it a sensitive identifier may be: a reaction has worked it out, not the event.
+
+    What an event shows says itself of which handle each identifier is. An action that is gone, or was changed since
+    the event, cannot be asked what it sent.
+    """
+    if delivery.action_id is None or not Handle.objects.sensitive().exists():
+        return False
+    unchanged = Action.objects.filter(pk=delivery.action_id, updated_at__lt=delivery.event.created_at)
+    action = unchanged.first()
+    return action is None or action.argument("body") is not None
+
+
+def withheld() -> str:
+    return _(
+        "What a reaction worked out may hold a sensitive identifier in any form, so that it is not shown. "
+        "Whoever may reveal identifiers can ask for it."
+    )
+
+
+def _may_reveal(request: HttpRequest, delivery: Delivery) -> bool:
+    return request.user.has_perms(REVEAL) and may_see(request, delivery.trigger)
 
 
 def seen(delivery: Delivery) -> dict[str, Any]:

@@ -10,10 +10,14 @@ from django.contrib.auth.models import User as Staff
 from django.test import Client
 from django.urls import reverse
 
+from identities import routing
+from identities.models import Handle, Identity
+from profiles import listening
 from profiles.admin.base import MOST_AT_ONCE
 from profiles.auditing import By
-from profiles.models import Delivery, Profile, Target
-from profiles.reacting import tending
+from profiles.listening import Step
+from profiles.models import Audit, Delivery, Event, Profile, Reaction, Target, Webhook
+from profiles.reacting import taking_up, tending
 from tests.cast import add
 from tests.deliveries import put
 from tests.staff import holding, signed_in
@@ -80,8 +84,6 @@ def test_a_page_shows_what_was_sent_and_answered_and_no_signature(client: Client
 
 
 def test_sensitive_identifiers_are_masked_in_what_was_sent(client: Client, ada: Profile, by: By) -> None:
-    from identities.models import Handle
-
     add(ada, "passport:X1234567", by=by)
     Handle.objects.filter(pk="passport").update(sensitive=True)
     made = put(ada, URL, by, {"handle": "passport", "identifier": "X1234567"})
@@ -92,8 +94,6 @@ def test_sensitive_identifiers_are_masked_in_what_was_sent(client: Client, ada: 
 def test_sensitive_identifiers_are_masked_inside_of_text_and_in_the_answer(
     client: Client, ada: Profile, by: By
 ) -> None:
-    from identities.models import Handle
-
     add(ada, "passport:X1234567", by=by)
     add(ada, "passport:2", by=by)
     Handle.objects.filter(pk="passport").update(sensitive=True)
@@ -105,6 +105,113 @@ def test_sensitive_identifiers_are_masked_inside_of_text_and_in_the_answer(
     assert "X1234567" not in text
     assert "Passport ••• of 2026" in text
     assert "Unknown passport: •••." in text
+
+
+def sent_by(row: Reaction | Webhook, ada: Profile) -> Delivery:
+    """What goes out when an event of its trigger is taken up."""
+    for event in Event.objects.filter(taken_up_at=None):
+        taking_up.take_up(event.pk, give_up=False)
+    of_it = {"webhook": row} if isinstance(row, Webhook) else {"action__reaction": row}
+    made: Delivery = Delivery.objects.get(**of_it)
+    return made
+
+
+def telling(trigger: str, by: By, body: Any = None) -> Reaction:
+    arguments = [{"name": "url", "value": URL, "is_dynamic": False}]
+    if body is not None:
+        arguments.append({"name": "body", "value": body, "is_dynamic": True})
+    step = Step({"name": "target.send", "arguments": arguments})
+    return listening.add_reaction({"name": trigger, "trigger": trigger}, [step], by=by)
+
+
+@pytest.fixture
+def passport(ada: Profile, by: By) -> Identity:
+    """A sensitive one, whose mask shows its last four characters."""
+    made = add(ada, "passport:X12345678", by=by)
+    Handle.objects.filter(pk="passport").update(sensitive=True)
+    return made
+
+
+def test_what_a_reaction_worked_out_is_withheld_while_a_handle_is_sensitive(
+    client: Client, ada: Profile, by: By, passport: Identity
+) -> None:
+    gone = telling("identity.deleted", by, {"var": "identifier"})
+    halves = [{"substr": [{"var": "identity.passport.identifier"}, *part]} for part in ([0, 4], [4])]
+    computed = telling("profile.updated", by, {"cat": [halves[0], "-", halves[1]]})
+    routing.update(ada.pk, fields={"company": "Q"}, contact={}, by=by, source=None)
+    cut = sent_by(computed, ada)
+    Delivery.objects.update(answer="Unknown: X123")
+    routing.remove(passport.pk, by=by, source=None)
+    whole = sent_by(gone, ada)
+    assert "X12345678" in whole.body
+    assert "X123-45678" in cut.body
+
+    for made in (whole, cut):
+        text = client.get(page(made)).text
+        assert "X123" not in text
+        assert "What a reaction worked out may hold a sensitive identifier in any form" in text
+    listening.delete_reaction(gone.pk, by=by)
+    listening.change_reaction(computed.pk, {}, [], by=by)
+    assert "X123" not in client.get(page(whole)).text
+    assert "X123" not in client.get(page(cut)).text
+    Handle.objects.update(sensitive=False)
+    assert "X123-45678" in client.get(page(cut)).text
+
+
+def test_an_action_that_lost_its_body_since_cannot_be_asked(
+    client: Client, ada: Profile, by: By, passport: Identity
+) -> None:
+    row = telling("profile.updated", by, {"cat": [{"var": "identity.passport.identifier"}, "!"]})
+    routing.update(ada.pk, fields={"company": "Q"}, contact={}, by=by, source=None)
+    made = sent_by(row, ada)
+    action = row.actions.get()
+    url = [one for one in action.arguments if one["name"] == "url"]
+    listening.change_reaction(row.pk, {}, [Step({"arguments": url}, action.pk)], by=by)
+    routing.remove(passport.pk, by=by, source=None)
+
+    assert "X1234" not in client.get(page(made)).text
+
+
+def test_all_that_an_event_shows_is_shown_with_masks_whoever_it_is_sent_for(
+    client: Client, ada: Profile, by: By, passport: Identity
+) -> None:
+    reaction = telling("identity.deleted", by)
+    webhook = listening.add_webhook({"trigger": "identity.deleted", "url": f"{URL}/other"}, by=by)
+    routing.remove(passport.pk, by=by, source=None)
+
+    for row in (reaction, webhook):
+        made = sent_by(row, ada)
+        text = client.get(page(made)).text
+        assert "X12345678" in made.body
+        assert "X1234" not in text
+        assert "•••5678" in text
+
+
+def test_what_was_sent_is_revealed_on_request_and_the_audit_keeps_who_looked(
+    client: Client, keeper: User, ada: Profile, by: By, passport: Identity
+) -> None:
+    row = telling("profile.updated", by, {"var": "identity.passport.identifier"})
+    routing.update(ada.pk, fields={"company": "Q"}, contact={}, by=by, source=None)
+    made = sent_by(row, ada)
+    Delivery.objects.update(answer="<b>Unknown: X123")
+    assert page(made, "reveal") in client.get(page(made)).text
+    assert "X1234" not in client.get(page(made, "reveal")).text
+    assert not Audit.objects.filter(event="revealed").exists()
+
+    text = client.post(page(made, "reveal")).text
+
+    assert "X12345678" in text
+    assert "&lt;b&gt;Unknown: X123" in text
+    entry = Audit.objects.get(event="revealed")
+    assert (entry.by, entry.profile, entry.auditable_key) == (keeper, ada, str(made.pk))
+    assert "X1234" not in str(entry.new_values)
+    may = ["profiles.view_delivery", "profiles.view_profile", "identities.view_identity"]
+    assert holding(*may).post(page(made, "reveal")).status_code == 403
+    assert page(made, "reveal") not in holding(*may, "profiles.change_delivery").get(page(made)).text
+    Delivery.objects.update(trigger="transaction.created")
+    looker = holding(*may, "identities.reveal_identity")
+    assert looker.post(page(made, "reveal")).status_code == 403
+    assert Audit.objects.filter(event="revealed").count() == 1
 
 
 def test_who_may_not_see_profiles_sees_no_body(ada: Profile, by: By) -> None:
