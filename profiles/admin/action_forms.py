@@ -199,6 +199,9 @@ class SetAttributeForm(ActionForm):
     value = forms.CharField(
         label=_("Value"),
         max_length=LONGEST_LOGIC,
+        # Nothing, and blanks at the end, are text as any other.
+        required=False,
+        strip=False,
         widget=forms.Textarea({"rows": 2, "class": "vLargeTextField logic", "spellcheck": "false"}),
     )
     value_is_dynamic = forms.BooleanField(
@@ -215,8 +218,10 @@ class SetAttributeForm(ActionForm):
             return
         is_logic = self.cleaned_data["value_is_dynamic"] or self.cleaned_data["type"] == CustomAttribute.Type.JSON
         if is_logic:
+            text = self.cleaned_data["value"]
             try:
-                self.cleaned_data["value"] = LogicField().clean(self.cleaned_data["value"])
+                # No text is no JSON, while [] and {} are.
+                self.cleaned_data["value"] = LogicField(required=not text.strip()).clean(text)
             except ValidationError as error:
                 self.add_error("value", error)
                 return

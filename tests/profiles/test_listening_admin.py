@@ -339,6 +339,45 @@ def test_a_value_stays_what_it_is_when_something_else_is_changed(keeper, by, ada
     assert is_set() == before
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("", None), ("", "text"), (" ", None), ("x ", None), ("", "json"), ([], "json"), ({}, "json"), ([], None)],
+    ids=repr,
+)
+def test_a_value_of_nothing_or_with_blanks_stays_when_the_rest_is_changed(keeper, by, value, kind) -> None:
+    given = {"namespace": "club", "handle": "tier", "value": value} | ({"type": kind} if kind else {})
+    step = Step({"name": "attribute.set", "arguments": [argument(*one) for one in given.items()]})
+    row = listening.add_reaction({"name": "Fixed", "trigger": "profile.updated"}, [step], by=by)
+
+    changed = {"actions-0-handle": "rank", "actions-0-sort_order": "7"}
+    assert submit(keeper, page_of(row), **changed).status_code == 302
+
+    action = row.actions.get()
+    named = {one["name"]: one["value"] for one in action.arguments}
+    assert (named["value"], named["handle"], action.sort_order) == (value, "rank", 7)
+
+
+@pytest.mark.parametrize("typed", ["", " ", "[]", "{}"])
+def test_a_value_can_be_set_to_nothing_in_the_form(keeper, reaction, typed) -> None:
+    kind = "json" if typed.strip() else "string"
+
+    response = submit(keeper, page_of(reaction), **{"actions-2-value": typed, "actions-2-type": kind})
+
+    assert response.status_code == 302, read(response)
+    value = reaction.actions.get(name="attribute.set").argument("value")
+    assert value["value"] == ({"[]": [], "{}": {}}[typed] if typed.strip() else typed)
+
+
+@pytest.mark.parametrize(
+    "how", [{"actions-2-value_is_dynamic": "on"}, {"actions-2-type": "json"}], ids=["dynamic", "json"]
+)
+@pytest.mark.parametrize("typed", ["", " \n"])
+def test_where_a_value_is_json_empty_text_is_no_value(keeper, reaction, typed, how) -> None:
+    response = submit(keeper, page_of(reaction), **{"actions-2-value": typed, **how})
+
+    assert "This field is required." in read(response)
+
+
 def test_what_was_said_of_an_action_at_length_does_not_keep_it_from_being_changed(keeper, by) -> None:
     said = "Ask Bo,\nwho knows. " * 100
     row = listening.add_reaction(
