@@ -7,7 +7,7 @@ whoever takes a webhook away wants its address to get no more.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
@@ -36,10 +36,15 @@ MOST_COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An action as it is to be: columns of it that are named, of the one of this key, or of a new one."""
+    """An action as it is to be: columns of it that are named, of the one of this key, or of a new one.
+
+    Of one that is there, `arguments` changes those of its arguments that it names, None for one that goes, and leaves
+    the others as they are by then; among the columns they are all of them.
+    """
 
     fields: Mapping[str, Any]
     pk: int | None = None
+    arguments: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
 def add_webhook(fields: Mapping[str, Any], *, by: By) -> Webhook:
@@ -227,25 +232,36 @@ def _act(reaction: Reaction, steps: Sequence[Step], *, gone: Collection[int] | N
         action.delete()
     last = -1
     for place, step in enumerate(steps):
-        field = f"actions.{place}."
+        before = f"actions.{place}."
         if step.pk is None:
             action = Action(reaction=reaction, **{"sort_order": min(last + 1, LAST), **step.fields})
-            check_action(action.name, action.arguments, field)
+            check_action(action.name, action.arguments, before)
             action.save(force_insert=True)
             entries.append(_told(action, step.fields, by=by))
         elif (found := there.get(step.pk)) is None or found in removed:
-            raise Refused("unknown_action", _("This reaction has no action of this id."), field=f"{field}id")
+            raise Refused("unknown_action", _("This reaction has no action of this id."), field=f"{before}id")
         else:
             action = found
-            changed = _set(action, step.fields, by=by)
+            arguments = {"arguments": _with(action.arguments, step.arguments)} if step.arguments else {}
+            changed = _set(action, {**step.fields, **arguments}, by=by)
             for entry in changed:
                 entry.new_values["reaction"] = reaction.pk
             if changed:
-                check_action(action.name, action.arguments, field)
+                check_action(action.name, action.arguments, before)
                 action.save(force_update=True)
             entries += changed
         last = max(last, action.sort_order)
     return entries
+
+
+def _with(
+    arguments: Sequence[Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any] | None]
+) -> list[Mapping[str, Any]]:
+    """The arguments with these in place of those of their names, and what is new behind them."""
+    there = {one.get("name") for one in arguments}
+    after = [changed.get(one.get("name", ""), one) for one in arguments]
+    after += [one for name, one in changed.items() if name not in there]
+    return [one for one in after if one is not None]
 
 
 def _bound_listeners(row: Webhook | Reaction) -> None:

@@ -40,6 +40,8 @@ class ActionForm(forms.Form):
     kind: ClassVar[str]
     # What stands in the arguments, in their order.
     asked: ClassVar[tuple[str, ...]]
+    # Arguments, by each field that says something of them; any other field is of the one of its own name.
+    said_by: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     id = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)
     name = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -121,11 +123,12 @@ class ActionForm(forms.Form):
         fields: dict[str, Any] = {
             name: self.cleaned_data[name] for name in ("sort_order", "description", "notes") if name in changed
         }
-        if changed.intersection(self.of_its_kind()):
-            fields["arguments"] = self.arguments()
         if key is None:
-            fields["name"] = self.kind
-        return Step(fields, key) if fields else None
+            return Step({**fields, "name": self.kind, "arguments": self.arguments()})
+        named = [name for one in self.of_its_kind() if one in changed for name in self.said_by.get(one, (one,))]
+        given = {one["name"]: one for one in self.arguments()}
+        arguments = {name: given.get(name) for name in named}
+        return Step(fields, key, arguments) if fields or arguments else None
 
     @classmethod
     def of_its_kind(cls) -> list[str]:
@@ -155,6 +158,7 @@ class FilterForm(ActionForm):
 class SendForm(ActionForm):
     kind = actions.SEND
     asked = ("url", "body", "retry_hourly", "retry_daily", "queue")
+    said_by: ClassVar = {"body_is_dynamic": ("body",)}
 
     url = UrlField(label=_("URL"))
     body = LogicField(
@@ -193,6 +197,8 @@ class SendForm(ActionForm):
 class SetAttributeForm(ActionForm):
     kind = actions.SET_ATTRIBUTE
     asked = ("namespace", "handle", "value", "type")
+    # What is typed is a value of the type beside it.
+    said_by: ClassVar = dict.fromkeys(("value", "value_is_dynamic", "type"), ("value", "type"))
 
     namespace = forms.CharField(label=_("Namespace"), max_length=255)
     handle = forms.CharField(label=_("Handle"), max_length=255)

@@ -13,7 +13,7 @@ from identities import attributing
 from profiles import listening
 from profiles.auditing import By
 from profiles.listening import Step
-from profiles.models import Action, Delivery, Event, Reaction, Target, Webhook
+from profiles.models import Action, Audit, Delivery, Event, Reaction, Target, Webhook
 from profiles.reacting import actions
 from tests.staff import answer, filled, holding, links, member, read, rows, submit, typed_on, url_of, user_of
 
@@ -410,6 +410,45 @@ def test_what_no_browser_sends_is_no_fault_of_the_server(keeper, reaction, sent)
 
     assert response.status_code in (200, 302)
     assert reaction.actions.count() >= 3
+
+
+def test_only_the_arguments_that_were_changed_are_written(keeper, by) -> None:
+    body = argument("body", {"var": "id"}, is_dynamic=True)
+    step = Step({"name": "target.send", "arguments": [argument("url", URL), body, argument("queue", "low")]})
+    row = listening.add_reaction({"name": "Tell", "trigger": "profile.updated"}, [step], by=by)
+    typed = filled(keeper, page_of(row), **{"actions-0-body": '{"var": "email"}', "actions-0-queue": ""})
+    meanwhile = [argument("url", f"{URL}/new"), body, argument("queue", "low"), argument("retry_daily", True)]
+    listening.change_reaction(row.pk, {}, [Step({"arguments": meanwhile}, row.actions.get().pk)], by=by)
+
+    assert keeper.post(page_of(row), typed).status_code == 302
+
+    told = argument("body", {"var": "email"}, is_dynamic=True)
+    assert row.actions.get().arguments == [meanwhile[0], told, argument("retry_daily", True)]
+    audit = Audit.objects.filter(auditable_type="action", event="updated").latest("pk")
+    assert audit.new_values["arguments"] == row.actions.get().arguments
+
+
+def test_a_value_is_written_together_with_its_type(keeper, by) -> None:
+    given = {"namespace": "club", "handle": "tier", "value": 7}
+    step = Step({"name": "attribute.set", "arguments": [argument(*one) for one in given.items()]})
+    row = listening.add_reaction({"name": "Tell", "trigger": "profile.updated"}, [step], by=by)
+    typed = filled(keeper, page_of(row), **{"actions-0-value": "8"})
+    renamed = [argument("namespace", "club"), argument("handle", "rank"), argument("value", 7)]
+    listening.change_reaction(row.pk, {}, [Step({"arguments": renamed}, row.actions.get().pk)], by=by)
+
+    assert keeper.post(page_of(row), typed).status_code == 302
+
+    assert row.actions.get().arguments == [*renamed[:2], argument("value", "8"), argument("type", "integer")]
+
+
+def test_what_was_changed_is_refused_where_it_does_not_fit_what_is_there_by_now(keeper, reaction, by) -> None:
+    typed = filled(keeper, page_of(reaction), **{"actions-2-handle": "rank"})
+    action = reaction.actions.get(name="attribute.set")
+    Action.objects.filter(pk=action.pk).update(arguments=[argument("namespace", "club"), argument("handle", "x")])
+
+    response = keeper.post(page_of(reaction), typed)
+
+    assert "The argument value is missing." in read(response)
 
 
 def test_an_action_of_another_reaction_is_not_changed(keeper, reaction, by) -> None:
