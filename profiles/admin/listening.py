@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.contrib.auth.models import Permission, User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
@@ -33,6 +34,11 @@ from profiles.admin.reaction_words import (
 from profiles.auditing import By
 from profiles.events import KNOWN
 from profiles.models import Action, Reaction, Webhook
+from profiles.reacting.actions import SET_ATTRIBUTE
+from profiles.refusing import Refused
+
+# What each event shows, whatever it is of.
+SEES = ("profiles.view_profile", "identities.view_identity")
 
 # Of the actions of a reaction, in one row of the list.
 MOST_SHOWN = 4
@@ -126,9 +132,11 @@ class WebhookAdmin(ListeningAdmin):
         return ["owner", "created_at", "updated_at"] if obj else []
 
     def create(self, typed: Mapping[str, Any], *, by: By) -> Webhook:
+        demand(by.user, [typed["trigger"]])
         return listening.add_webhook(typed, by=by)
 
     def update(self, obj: Webhook, typed: Mapping[str, Any], *, by: By) -> Webhook:
+        demand(by.user, [obj.trigger, typed.get("trigger", obj.trigger)])
         return listening.change_webhook(obj.pk, typed, by=by)
 
     def remove(self, obj: Webhook, *, by: By) -> None:
@@ -187,10 +195,13 @@ class ReactionAdmin(ListeningAdmin):
 
     def create(self, typed: Mapping[str, Any], *, by: By) -> Reaction:
         fields, (steps, _gone) = _parts(typed)
+        demand(by.user, [fields["trigger"]], _names(steps))
         return listening.add_reaction(fields, steps, by=by)
 
     def update(self, obj: Reaction, typed: Mapping[str, Any], *, by: By) -> Reaction:
         fields, (steps, gone) = _parts(typed)
+        names = [*_names(steps), *(one.name for one in obj.actions.all())]
+        demand(by.user, [obj.trigger, fields.get("trigger", obj.trigger)], names)
         return listening.change_reaction(obj.pk, fields, steps, gone=gone, by=by)
 
     def remove(self, obj: Reaction, *, by: By) -> None:
@@ -198,6 +209,31 @@ class ReactionAdmin(ListeningAdmin):
 
     def deletion_lists(self, obj: Reaction) -> list[str]:
         return [sentence(one) for one in obj.actions.all()]
+
+
+def demand(user: User, triggers: Iterable[str], names: Iterable[str] = ()) -> None:
+    """Refuse whoever may not see what these triggers show, or not write what actions of these names do.
+
+    Who listens is told of all of it, wherever they have it sent: as for a token of the API.
+    """
+    needed = {*SEES, *(one for trigger in triggers for one in trying.records_of(trigger))}
+    lacking = sorted(one for one in needed if not user.has_perm(one))
+    if lacking:
+        message = _("What it is told of is more than you may see; it takes: %(permissions)s.")
+        raise Refused("not_permitted", message % {"permissions": _labels(lacking)}, field="trigger")
+    if SET_ATTRIBUTE in names and not user.has_perm("profiles.change_profile"):
+        raise Refused("not_permitted", _("Setting an attribute takes the permission to change profiles."))
+
+
+def _labels(permissions: Iterable[str]) -> str:
+    """As whoever gives them finds them."""
+    codenames = [one.partition(".")[2] for one in permissions]
+    return ", ".join(Permission.objects.filter(codename__in=codenames).order_by("name").values_list("name", flat=True))
+
+
+def _names(steps: Iterable[listening.Step]) -> list[str]:
+    """Of the actions that are new."""
+    return [step.fields["name"] for step in steps if step.pk is None]
 
 
 def _parts(typed: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[list[listening.Step], list[int]]]:

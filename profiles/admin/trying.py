@@ -90,10 +90,15 @@ def page(admin: PlainAdmin, request: HttpRequest, row: Webhook | Reaction) -> Ht
 
 def may_see(request: HttpRequest, trigger: str) -> bool:
     """Whether this person, who may see profiles and identities, may also see the rest of what its events show."""
+    return request.user.has_perms(records_of(trigger))
+
+
+def records_of(trigger: str) -> list[str]:
+    """What it takes, besides, to see what its events show."""
     noun = trigger.partition(".")[0]
     if noun in RECORDS:
-        return request.user.has_perm(f"profiles.view_{noun}")
-    return noun != "duplicate" or request.user.has_perm("profiles.view_duplicatepair")
+        return [f"profiles.view_{noun}"]
+    return ["profiles.view_duplicatepair"] if noun == "duplicate" else []
 
 
 def _may_see(request: HttpRequest) -> list[Any]:

@@ -477,6 +477,86 @@ def test_readers_are_told_what_a_reaction_does_and_change_nothing(reaction, webh
     assert "Try on a profile" not in [text for text, _url in links(alone)]
 
 
+# Who may have what sent and written
+
+
+def post(client: Client, page: str, **changed: Any) -> Any:
+    """As `submit`, of a form with a field that is called `url`."""
+    return client.post(page, typed_on(client.get(page), **changed))
+
+
+SEES = ("profiles.view_profile", "identities.view_identity")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "needed"),
+    [
+        ("profile.updated", SEES),
+        ("identity.deleted", SEES),
+        ("transaction.created", (*SEES, "profiles.view_transaction")),
+        ("interaction.created", (*SEES, "profiles.view_interaction")),
+        ("duplicate.detected", (*SEES, "profiles.view_duplicatepair")),
+    ],
+)
+def test_who_may_not_see_what_a_webhook_is_told_of_can_neither_add_nor_change_it(by, trigger, needed) -> None:
+    for number in range(len(needed)):
+        rest = needed[:number] + needed[number + 1 :]
+        response = post(holding("profiles.add_webhook", *rest), ADD_WEBHOOK, trigger=trigger, url=URL)
+        assert "What it is told of is more than you may see" in read(response)
+    assert not Webhook.objects.exists()
+    assert post(holding("profiles.add_webhook", *needed), ADD_WEBHOOK, trigger=trigger, url=URL).status_code == 302
+
+    webhook = Webhook.objects.get()
+    keeps = ("profiles.view_webhook", "profiles.change_webhook")
+    response = post(holding(*keeps, *needed[:-1]), page_of(webhook), url=f"{URL}/mine")
+    assert "What it is told of is more than you may see" in read(response)
+    webhook.refresh_from_db()
+    assert (webhook.url, webhook.trigger) == (URL, trigger)
+    assert post(holding(*keeps, *needed), page_of(webhook), url=f"{URL}/mine").status_code == 302
+
+
+def test_who_may_not_see_what_a_reaction_was_told_of_cannot_have_it_told_of_something_else(by) -> None:
+    row = listening.add_reaction({"name": "Sales", "trigger": "transaction.created"}, [sending()], by=by)
+    client = holding("profiles.view_reaction", "profiles.change_reaction", *SEES)
+
+    for changed in ({"trigger": "profile.updated"}, {"name": "Mine"}, {"actions-0-url": f"{URL}/mine"}):
+        assert "What it is told of is more than you may see" in read(submit(client, page_of(row), **changed))
+
+    row.refresh_from_db()
+    assert (row.name, row.trigger, row.actions.get().arguments) == (
+        "Sales",
+        "transaction.created",
+        [argument("url", URL)],
+    )
+
+
+def test_who_may_not_change_profiles_cannot_have_a_reaction_set_an_attribute(reaction) -> None:
+    may = ("profiles.view_reaction", "profiles.add_reaction", "profiles.change_reaction", *SEES)
+    told = "Setting an attribute takes the permission to change profiles."
+
+    def typed_anew(client: Client) -> dict[str, Any]:
+        added = typed_on(client.get(ADD), name="Set", trigger="profile.updated", _add_action="attribute.set")
+        club = {"actions-0-namespace": "club", "actions-0-handle": "tier", "actions-0-value": "gold"}
+        return typed_on(client.post(ADD, added), **club)
+
+    lacking, enough = holding(*may), holding(*may, "profiles.change_profile")
+    assert told in read(lacking.post(ADD, typed_anew(lacking)))
+    assert told in read(submit(lacking, page_of(reaction), **{"actions-2-value": "silver"}))
+    assert Reaction.objects.count() == 1
+    assert reaction.actions.get(name="attribute.set").argument("value") == argument("value", "gold")
+    assert enough.post(ADD, typed_anew(enough)).status_code == 302
+    assert submit(enough, page_of(reaction), **{"actions-2-value": "silver"}).status_code == 302
+
+
+def test_who_may_see_no_identities_cannot_add_a_reaction() -> None:
+    client = holding("profiles.add_reaction", "profiles.view_profile")
+
+    response = submit(client, ADD, name="Tell", trigger="profile.updated")
+
+    assert "What it is told of is more than you may see; it takes: Can view identity." in read(response)
+    assert not Reaction.objects.exists()
+
+
 # Deleting
 
 
