@@ -128,13 +128,13 @@ def hold_back() -> None:
     its commit, and then finds that entry, so that no answer outlives a person by having been on its way.
     """
     with connection.cursor() as cursor:
-        cursor.execute(f"{CHECKED} SELECT pg_advisory_xact_lock(%s)", [_lock("answers")])
+        cursor.execute(f"{CHECKED}SELECT pg_advisory_xact_lock(%s)", [_lock("answers")])
 
 
 def _hold_erasures_back() -> None:
     """Keep erasures from their commit until this transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute(f"{CHECKED} SELECT pg_advisory_xact_lock_shared(%s)", [_lock("answers")])
+        cursor.execute(f"{CHECKED}SELECT pg_advisory_xact_lock_shared(%s)", [_lock("answers")])
 
 
 def _outruns_erasures(last: int | None) -> bool:

@@ -76,16 +76,16 @@ def purge(
         if told_of is not None and set(told_of) != tree.keys():
             raise changed()
         begun = timezone.now()
-        answers = replaying.recent(begun)
+        looked_through = replaying.recent(begun)
         rows = Identity.objects.filter(profile__in=told.profile_ids)
         pairs = [Pair(*pair) for pair in rows.values_list("handle_id", "identifier")]
-        inside = traces.wipe(told.profile_ids, pairs, by=by)
+        in_answers = traces.wipe(told.profile_ids, pairs, by=by)
         delete(Profile.objects.filter(pk__in=told.profile_ids))
         if keep_out:
             barring.bar(pairs)
         # At the very end, since all who write with a key wait for the commit from here on.
         replaying.hold_back()
-        replaying.forget_telling(inside, since=begun, but=answers)
+        replaying.forget_telling(in_answers, since=begun, but=looked_through)
         new = {"profiles": told.profile_ids, "deleted": told.counts, "kept_out": keep_out, "reason": reason}
         entry = auditing.entry("erased", told.profile, by=by, new=new)
         entry.facts = lambda: [{"gone": _what_is_told(told)}]

@@ -57,14 +57,14 @@ def wipe(ids: Sequence[uuid.UUID], pairs: Collection[Pair], *, by: By) -> list[s
     _wipe_audit(asked)
     for statement in (TAKEN, FIELDS, MOVES, ADMIN_LOG, BATCHES):
         _run(statement, asked)
-    inside = _inside(ids, pairs, asked["entries"])
-    replaying.forget_telling(inside)
+    in_answers = _in_answers(ids, pairs, asked["entries"])
+    replaying.forget_telling(in_answers)
     _wipe_events(asked)
     DeletedIdentity.objects.filter(addressed__in=ids).delete()
-    return inside
+    return in_answers
 
 
-def _inside(ids: Sequence[uuid.UUID], pairs: Iterable[Pair], entries: Sequence[int]) -> list[str]:
+def _in_answers(ids: Sequence[uuid.UUID], pairs: Iterable[Pair], entries: Sequence[int]) -> list[str]:
     """What stands in answers that tell of these, as JSON has it: their ids, pairs, and the entries of the log.
 
     An identifier counts where it is said to be one, and a contact point anywhere. Somebody else's total may have the
