@@ -211,7 +211,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def get_object_tools(self, request: HttpRequest, obj: Delivery) -> list[tuple[str, str]]:
         tools = []
         if _may_reveal(request, obj) and Handle.objects.sensitive().exists():
-            tools.append((self.object_url("reveal", obj), _("Reveal what was sent")))
+            tools.append((self.object_url("reveal", obj), _("Reveal")))
         if request.user.has_perm("profiles.change_delivery"):
             tools.append((self.object_url("again", obj), _("Send again")))
         return tools
